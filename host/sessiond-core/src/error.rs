@@ -1,0 +1,124 @@
+//! What a caller of the service may get instead of an answer.
+
+use crate::event::EventError;
+use crate::hook::chain::ChainError;
+use crate::hook::{FailureKind, RejectionKind};
+use crate::key::KeyError;
+use crate::state::StateError;
+use crate::store::StoreError;
+
+/// Why a request was not served. Nothing was changed, unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name is refused.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An event is refused.
+    #[error("item {item}: {source}")]
+    Event {
+        /// The number of the item, from 0.
+        item: usize,
+        /// Why.
+        source: EventError,
+    },
+    /// A change of state is refused.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A hook ended the request.
+    #[error(transparent)]
+    Hook(#[from] ChainError),
+    /// The store did not do it. With [`StoreError::Unavailable`] the write may have been made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A session of that name exists.
+    #[error("the session exists already")]
+    Exists,
+    /// The append has no item, or too many.
+    #[error("an append has {count} items: give it 1 to {max}")]
+    BatchSize {
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// A read asks for too many events.
+    #[error("the limit is {limit}: at most {max} are read at once")]
+    Limit {
+        /// How many were asked for.
+        limit: u32,
+        /// How many may be.
+        max: u32,
+    },
+    /// A filter key is too long.
+    #[error("the filter key has {0} bytes: at most {max} are allowed", max = crate::key::MAX_NAME)]
+    FilterKey(usize),
+    /// No plugin sums up.
+    #[error("no summarizer is configured: name one in `summary.plugin`")]
+    NoSummarizer,
+    /// Too many jobs are waiting.
+    #[error("the queue of summary jobs is full")]
+    SummaryQueueFull,
+    /// The job ran past its time and wrote nothing.
+    #[error("the summary job took longer than `summary.job_timeout`")]
+    SummaryTimeOut,
+    /// The daemon is going down.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+impl Error {
+    /// A stable name for clients to tell errors by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Key(_) | Self::FilterKey(_) => "bad_name",
+            Self::Event { source, .. } => event_code(source),
+            Self::State(_) => "bad_state",
+            Self::Hook(error) => hook_code(error),
+            Self::Store(error) => store_code(error),
+            Self::Exists => "session_exists",
+            Self::BatchSize { .. } => "batch_size",
+            Self::Limit { .. } => "limit_too_high",
+            Self::NoSummarizer => "no_summarizer",
+            Self::SummaryQueueFull => "summary_queue_full",
+            Self::SummaryTimeOut => "summary_time_out",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+fn event_code(error: &EventError) -> &'static str {
+    match error {
+        EventError::TooLarge { .. } => "event_too_large",
+        EventError::UnknownShape => "unknown_dialect",
+        EventError::State(_) | EventError::TwoDeltas => "bad_state",
+        EventError::NotJson(_) | EventError::NotObject | EventError::BadId(_) => "bad_event",
+    }
+}
+
+fn hook_code(error: &ChainError) -> &'static str {
+    match error {
+        ChainError::Rejected { rejection, .. } => match rejection.kind {
+            RejectionKind::Denied => "hook_denied",
+            RejectionKind::Invalid => "hook_invalid",
+            RejectionKind::Unavailable => "hook_unavailable",
+        },
+        ChainError::Failed { kind, .. } => match kind {
+            FailureKind::Busy => "plugin_busy",
+            FailureKind::TimeOut => "plugin_time_out",
+            _ => "plugin_failed",
+        },
+    }
+}
+
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::NotFound => "session_not_found",
+        StoreError::OtherGeneration { .. } => "other_generation",
+        StoreError::OtherRevision { .. } => "other_revision",
+        StoreError::IdConflict { .. } => "id_conflict",
+        StoreError::Unavailable(_) => "store_unavailable",
+        StoreError::Full(_) => "store_full",
+        StoreError::Corrupt(_) => "store_corrupt",
+    }
+}

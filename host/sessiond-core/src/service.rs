@@ -1,0 +1,104 @@
+//! The operations on sessions: from a checked request to the store and back, hooks included.
+//!
+//! One file an operation. Every way in passes the append hooks, every way out the get hooks; there
+//! is no other way to the store but the operator's.
+
+mod append;
+mod create;
+mod get;
+mod state;
+mod summarize;
+
+pub use append::{AppendReply, ItemFate, ItemReply};
+pub use create::{Created, IfExists};
+pub use get::EventPage;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::hook::chain::HookChain;
+use crate::key::{SessionKey, UserKey};
+use crate::store::{PageToken, SessionPage, SessionStore};
+use crate::summary::Thresholds;
+use crate::time::{Clock, Time};
+use crate::workers::summary::SummaryPool;
+
+/// Bounds on requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest event, in bytes.
+    pub max_event_size: usize,
+    /// The most items of an append.
+    pub max_batch: usize,
+    /// The most events of a read.
+    pub max_events: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_event_size: 1024 * 1024, max_batch: 1_000, max_events: 10_000 }
+    }
+}
+
+/// The operations on sessions.
+#[derive(Debug, Clone)]
+pub struct SessionService {
+    store: Arc<dyn SessionStore>,
+    hooks: HookChain,
+    summaries: Option<Arc<SummaryPool>>,
+    thresholds: Thresholds,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+}
+
+impl SessionService {
+    /// A service over a store, with hooks and, maybe, somebody who sums up.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        hooks: HookChain,
+        summaries: Option<Arc<SummaryPool>>,
+        thresholds: Thresholds,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, hooks, summaries, thresholds, limits, clock }
+    }
+
+    /// The store, for the operator: no hook looks on.
+    pub fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.store
+    }
+
+    /// The bounds on requests.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Deletes a session and all that is stored of it. It is no error if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn delete(&self, key: &SessionKey) -> Result<(), Error> {
+        Ok(self.store.delete(key).await?)
+    }
+
+    /// Lists a user's sessions, newest first, without events and state.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn list(
+        &self,
+        user: &UserKey,
+        size: usize,
+        after: Option<PageToken>,
+    ) -> Result<SessionPage, Error> {
+        Ok(self.store.list(user, size, after).await?)
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests;

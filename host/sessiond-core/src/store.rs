@@ -1,0 +1,400 @@
+//! The one door to persistence: what a session store must do, and in which steps.
+//!
+//! Every method that writes is one atomic step: after a failure either all of it is stored, or none.
+//! [`embedded::EmbeddedStore`] is the reference: other stores must answer as it does.
+
+pub mod embedded;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::digest::{Digest, DigestKey};
+use crate::event::{Event, StoredEvent};
+use crate::key::{AppKey, SessionKey, UserKey};
+use crate::state::{ScopedState, StateDelta, StateMap};
+use crate::summary::{Backlog, Summary};
+use crate::time::Time;
+
+/// When a session's time to live begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtlRefresh {
+    /// With every write.
+    Write,
+    /// With every write and every read.
+    Read,
+}
+
+/// The rules that hold for all sessions of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreRules {
+    /// The most entries that a session keeps. None: all.
+    pub event_limit: Option<u64>,
+    /// How long a session lives without being touched. None: for ever.
+    pub session_ttl: Option<Duration>,
+    /// How long an app's state lives without being touched.
+    pub app_state_ttl: Option<Duration>,
+    /// How long a user's state lives without being touched.
+    pub user_state_ttl: Option<Duration>,
+    /// What touches a session.
+    pub ttl_refresh: TtlRefresh,
+    /// How long a tool call without an answer holds back the trimming.
+    pub open_call_max_age: Duration,
+}
+
+impl Default for StoreRules {
+    fn default() -> Self {
+        Self {
+            event_limit: Some(1_000),
+            session_ttl: None,
+            app_state_ttl: None,
+            user_state_ttl: None,
+            ttl_refresh: TtlRefresh::Write,
+            open_call_max_age: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no such session.
+    #[error("the session does not exist")]
+    NotFound,
+    /// The session was deleted and created again since the caller saw it.
+    #[error("the session was created again: its generation is {current} now")]
+    OtherGeneration {
+        /// The generation that it has.
+        current: u64,
+    },
+    /// The session was written since the caller saw it.
+    #[error("the session was written meanwhile: its revision is {current} now")]
+    OtherRevision {
+        /// The generation that it has.
+        generation: u64,
+        /// The revision that it has.
+        current: u64,
+    },
+    /// An id was used before for another event.
+    #[error("the id {id:?} was used before for another event")]
+    IdConflict {
+        /// The id.
+        id: String,
+    },
+    /// The store cannot be reached, or does not answer in time.
+    #[error("the session store is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The store has no room left.
+    #[error("the session store is full")]
+    Full(#[source] Box<dyn Error + Send + Sync>),
+    /// The store holds what no version of this software has written.
+    #[error("the session store holds data that cannot be read")]
+    Corrupt(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// What is known of a session besides its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionHeader {
+    /// Tells the session from an earlier one of the same key. Below 2^53.
+    pub generation: u64,
+    /// Rises with every write.
+    pub revision: u64,
+    /// The sequence of the newest entry; 0 without any.
+    pub last_sequence: u64,
+    /// The sequence of the oldest entry that is kept and shown.
+    pub first_sequence: u64,
+    /// When it was created.
+    pub created_at: Time,
+    /// When it was last written by a client. No two sessions of a user have the same.
+    pub updated_at: Time,
+    /// When it will go, if nobody touches it.
+    pub expires_at: Option<Time>,
+    /// The sequence of the newest user's turn.
+    pub last_user_turn: Option<u64>,
+    /// What its history has gathered since its creation.
+    pub totals: Backlog,
+    /// What it had gathered at the boundary of the summary of the whole session.
+    pub summarized: Backlog,
+}
+
+impl SessionHeader {
+    /// What it has gathered since that boundary.
+    pub fn backlog(&self) -> Backlog {
+        let (all, done) = (self.totals, self.summarized);
+        Backlog {
+            events: all.events.saturating_sub(done.events),
+            tokens: all.tokens.saturating_sub(done.tokens),
+            turns: all.turns.saturating_sub(done.turns),
+        }
+    }
+}
+
+/// One item of an append.
+#[derive(Debug, Clone)]
+pub enum NewEntry {
+    /// To be stored.
+    Event {
+        /// The entry, after hooks.
+        event: Arc<Event>,
+        /// Its digest, from before hooks.
+        digest: Digest,
+    },
+    /// A hook dropped it. Only its id is kept, so that a retry gets the same answer.
+    Dropped {
+        /// Its id.
+        id: String,
+        /// Its digest.
+        digest: Digest,
+        /// The plugin that dropped it.
+        by: String,
+    },
+}
+
+impl NewEntry {
+    /// The id of the item.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Event { event, .. } => event.id(),
+            Self::Dropped { id, .. } => id,
+        }
+    }
+
+    /// The digest of the item.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Event { digest, .. } | Self::Dropped { digest, .. } => *digest,
+        }
+    }
+}
+
+/// What must hold for a write to be made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// The session is still this one.
+    pub generation: Option<u64>,
+    /// Nobody has written it meanwhile.
+    pub revision: Option<u64>,
+}
+
+/// What became of an item: of this append, or of the earlier one that it repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored under this sequence.
+    Stored(u64),
+    /// A plugin dropped it.
+    Dropped(String),
+}
+
+/// The answer to one item of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What became of it.
+    pub fate: Fate,
+    /// Whether that happened in an earlier append.
+    pub duplicate: bool,
+}
+
+/// The answer to an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The session, as it is now.
+    pub header: SessionHeader,
+    /// For each item, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Tool calls without an answer that no longer hold back the trimming.
+    pub given_up: u64,
+}
+
+/// An id that was seen before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The digest of the event that it was for.
+    pub digest: Digest,
+    /// What became of that.
+    pub fate: Fate,
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Only after this sequence; 0 for all.
+    pub after: u64,
+    /// Only before this sequence.
+    pub before: Option<u64>,
+    /// At most this many.
+    pub limit: usize,
+    /// Which, if there are more.
+    pub prefer: Prefer,
+    /// Whether entries of kind `state` count.
+    pub with_state: bool,
+}
+
+/// Which entries of a range count, when there are more than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// The newest.
+    Newest,
+    /// The oldest.
+    Oldest,
+}
+
+/// A session as of one moment. Entries are in ascending order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What is known of it.
+    pub header: SessionHeader,
+    /// Its state, of all scopes.
+    pub state: ScopedState,
+    /// Its summaries, by filter key.
+    pub summaries: Vec<Summary>,
+    /// The entries that were asked for.
+    pub entries: Vec<StoredEvent>,
+}
+
+/// Where a page of a user's sessions ends. The next begins there, whatever was written meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageToken {
+    /// The generation of the last session of the page.
+    pub generation: u64,
+    /// When that was updated, in microseconds since 1970.
+    pub updated: i64,
+}
+
+/// A page of a user's sessions, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPage {
+    /// The sessions' names and headers.
+    pub sessions: Vec<(String, SessionHeader)>,
+    /// Where to go on, if there are more.
+    pub next: Option<PageToken>,
+}
+
+/// What became of a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SummaryCommit {
+    /// It is stored.
+    Stored,
+    /// One with the same boundary or a later one was there.
+    Late,
+}
+
+/// Whose sessions to go through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Only this app's.
+    pub app: Option<String>,
+    /// Only this user's.
+    pub user: Option<String>,
+    /// Only this session.
+    pub session: Option<String>,
+}
+
+impl KeyFilter {
+    /// Whether a key is among them.
+    pub fn admits(&self, key: &SessionKey) -> bool {
+        let is =
+            |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        is(&self.app, key.app()) && is(&self.user, key.user()) && is(&self.session, key.session())
+    }
+}
+
+/// Keeps sessions. All methods may be called at any time, from any number of daemons at once.
+///
+/// # Errors
+/// Every method fails with [`StoreError::Unavailable`] when the store cannot be reached within its
+/// time-out, and what it should have written may then be written or not: try again, with the same
+/// ids. Other errors are named at the methods.
+#[async_trait]
+pub trait SessionStore: Send + Sync + fmt::Debug {
+    /// The key of this store's digests, the same for all daemons on it.
+    fn digest_key(&self) -> DigestKey;
+
+    /// Creates a session, with the entries that carry its first state. None: it exists.
+    async fn create(
+        &self,
+        key: &SessionKey,
+        first: &[Arc<Event>],
+    ) -> Result<Option<SessionHeader>, StoreError>;
+
+    /// Appends entries, all or none. Items that were seen before with the same digest are answered
+    /// as they were then; conditions do not matter if all were.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::OtherGeneration`], [`StoreError::OtherRevision`] and
+    /// [`StoreError::IdConflict`]; nothing is stored then.
+    async fn append(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        entries: &[NewEntry],
+    ) -> Result<Appended, StoreError>;
+
+    /// Looks up ids, to answer a retry before any hook runs. One answer for each id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn seen(
+        &self,
+        key: &SessionKey,
+        ids: &[&str],
+    ) -> Result<(SessionHeader, Vec<Option<Seen>>), StoreError>;
+
+    /// Reads a session and, of its entries, a range. None: there is no such session.
+    async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Deletes a session and everything that is stored of it. It is no error if there is none.
+    async fn delete(&self, key: &SessionKey) -> Result<(), StoreError>;
+
+    /// Lists a user's sessions, newest first.
+    async fn list(
+        &self,
+        user: &UserKey,
+        size: usize,
+        after: Option<PageToken>,
+    ) -> Result<SessionPage, StoreError>;
+
+    /// Reads a user's state.
+    async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError>;
+
+    /// Reads an app's state.
+    async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError>;
+
+    /// Changes a user's state. Keys have the prefix of that scope; others do not count.
+    async fn change_user_state(&self, user: &UserKey, delta: &StateDelta)
+    -> Result<(), StoreError>;
+
+    /// Changes an app's state. Keys have the prefix of that scope; others do not count.
+    async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError>;
+
+    /// Stores a summary, if its boundary is later than that of the one that is there. `totals` is
+    /// what the history had gathered at the boundary.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] and [`StoreError::OtherGeneration`].
+    async fn put_summary(
+        &self,
+        key: &SessionKey,
+        generation: u64,
+        summary: &Summary,
+        totals: Backlog,
+    ) -> Result<SummaryCommit, StoreError>;
+
+    /// Goes through all sessions, in no order, a part at a time; for operators only. Returns some
+    /// keys and where to go on. A session that is there all the while is returned at least once.
+    async fn keys(
+        &self,
+        filter: &KeyFilter,
+        cursor: Option<String>,
+    ) -> Result<(Vec<SessionKey>, Option<String>), StoreError>;
+
+    /// Asks the store whether it is there.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Does what is to be done from time to time: finishes writes that were cut off half way, and
+    /// forgets what has expired.
+    async fn sweep(&self) -> Result<(), StoreError>;
+}

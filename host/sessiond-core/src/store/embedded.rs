@@ -1,0 +1,376 @@
+//! The embedded store: all sessions in this process' memory, gone when it stops.
+//!
+//! It is what the daemon uses without a `[redis]` table, and the reference for every other store:
+//! the rules of a session are written here once, plainly, and other stores are tested against them.
+
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::record::Record;
+use super::{
+    Appended, Condition, KeyFilter, NewEntry, PageToken, Range, Seen, SessionHeader, SessionPage,
+    SessionStore, Snapshot, StoreError, StoreRules, SummaryCommit, TtlRefresh,
+};
+use crate::digest::DigestKey;
+use crate::event::Event;
+use crate::key::{AppKey, SessionKey, UserKey};
+use crate::state::{Scope, ScopedState, StateDelta, StateMap};
+use crate::summary::{Backlog, Summary};
+use crate::time::{Clock, SystemClock, Time};
+
+/// How many keys [`SessionStore::keys`] returns at a time.
+const KEYS_AT_ONCE: usize = 100;
+
+/// Sessions in memory.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    rules: StoreRules,
+    clock: Arc<dyn Clock>,
+    digest_key: DigestKey,
+    world: Mutex<World>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    apps: HashMap<AppKey, Values>,
+    users: BTreeMap<UserKey, User>,
+    /// The last generation and the last time of an update that were given out: neither comes again.
+    last_generation: u64,
+    last_update: i64,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    state: Values,
+    sessions: BTreeMap<String, Record>,
+    by_update: BTreeSet<(Time, String)>,
+}
+
+/// The state of an app or a user, which expires as a whole.
+#[derive(Debug, Default)]
+struct Values {
+    map: StateMap,
+    expires_at: Option<Time>,
+}
+
+impl Values {
+    fn current(&self, now: Time) -> StateMap {
+        if is_over(self.expires_at, now) { StateMap::new() } else { self.map.clone() }
+    }
+
+    fn change(&mut self, delta: &StateDelta, scope: Scope, ttl: Option<Duration>, now: Time) {
+        if is_over(self.expires_at, now) {
+            self.map.clear();
+        }
+        delta.apply(scope, &mut self.map);
+        self.expires_at = deadline(ttl, now);
+    }
+
+    fn touch(&mut self, ttl: Option<Duration>, now: Time) {
+        self.change(&StateDelta::default(), Scope::Session, ttl, now);
+    }
+}
+
+fn is_over(expires_at: Option<Time>, now: Time) -> bool {
+    expires_at.is_some_and(|at| at <= now)
+}
+
+fn deadline(ttl: Option<Duration>, now: Time) -> Option<Time> {
+    let ttl = i64::try_from(ttl?.as_nanos()).unwrap_or(i64::MAX);
+    Some(Time::from_nanos(now.nanos().saturating_add(ttl)))
+}
+
+impl EmbeddedStore {
+    /// An empty store.
+    pub fn new(rules: StoreRules) -> Self {
+        Self::with_clock(rules, Arc::new(SystemClock))
+    }
+
+    /// An empty store, with a clock that a test may move.
+    pub fn with_clock(rules: StoreRules, clock: Arc<dyn Clock>) -> Self {
+        Self { rules, clock, digest_key: DigestKey::random(), world: Mutex::default() }
+    }
+
+    /// The world and the current time. A panic elsewhere leaves the world whole: every method
+    /// checks first and changes afterwards.
+    fn world(&self) -> (MutexGuard<'_, World>, Time) {
+        let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        (world, self.clock.now())
+    }
+}
+
+impl World {
+    /// A time of update later than all before it.
+    fn update_time(&mut self, now: Time) -> Time {
+        self.last_update = now.micros().max(self.last_update + 1);
+        Time::from_micros(self.last_update)
+    }
+
+    fn next_generation(&mut self, now: Time) -> u64 {
+        let from_clock = u64::try_from(now.millis()).unwrap_or_default() << 10;
+        self.last_generation = from_clock.max(self.last_generation + 1);
+        self.last_generation
+    }
+
+    fn record(&self, key: &SessionKey, now: Time) -> Result<&Record, StoreError> {
+        let user = self.users.get(key.user_key());
+        let record = user.and_then(|user| user.sessions.get(key.session()));
+        record.filter(|record| !is_over(record.expires_at, now)).ok_or(StoreError::NotFound)
+    }
+
+    fn record_mut(&mut self, key: &SessionKey, now: Time) -> Result<&mut Record, StoreError> {
+        let user = self.users.get_mut(key.user_key());
+        let record = user.and_then(|user| user.sessions.get_mut(key.session()));
+        record.filter(|record| !is_over(record.expires_at, now)).ok_or(StoreError::NotFound)
+    }
+
+    fn user_state(&self, user: &UserKey, now: Time) -> StateMap {
+        self.users.get(user).map(|user| user.state.current(now)).unwrap_or_default()
+    }
+
+    fn app_state(&self, app: &AppKey, now: Time) -> StateMap {
+        self.apps.get(app).map(|values| values.current(now)).unwrap_or_default()
+    }
+
+    fn change_shared(
+        &mut self,
+        key: &SessionKey,
+        delta: &StateDelta,
+        rules: &StoreRules,
+        now: Time,
+    ) {
+        if delta.of(Scope::User).next().is_some() {
+            let user = self.users.entry(key.user_key().clone()).or_default();
+            user.state.change(delta, Scope::User, rules.user_state_ttl, now);
+        }
+        if delta.of(Scope::App).next().is_some() {
+            let app = self.apps.entry(key.app_key().clone()).or_default();
+            app.change(delta, Scope::App, rules.app_state_ttl, now);
+        }
+    }
+
+    fn forget(&mut self, key: &SessionKey) {
+        if let Some(user) = self.users.get_mut(key.user_key())
+            && let Some(record) = user.sessions.remove(key.session())
+        {
+            user.by_update.remove(&(record.updated_at, key.session().to_owned()));
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for EmbeddedStore {
+    fn digest_key(&self) -> DigestKey {
+        self.digest_key
+    }
+
+    async fn create(
+        &self,
+        key: &SessionKey,
+        first: &[Arc<Event>],
+    ) -> Result<Option<SessionHeader>, StoreError> {
+        let (mut world, now) = self.world();
+        if world.record(key, now).is_ok() {
+            return Ok(None);
+        }
+        world.forget(key);
+        let generation = world.next_generation(now);
+        let updated_at = world.update_time(now);
+        let mut record = Record::new(generation, updated_at);
+        for event in first {
+            record.push(event, now, &self.rules);
+            world.change_shared(key, event.delta(), &self.rules, now);
+        }
+        record.expires_at = deadline(self.rules.session_ttl, now);
+        let header = record.header();
+        let app = world.apps.entry(key.app_key().clone()).or_default();
+        app.touch(self.rules.app_state_ttl, now);
+        let user = world.users.entry(key.user_key().clone()).or_default();
+        user.state.touch(self.rules.user_state_ttl, now);
+        user.by_update.insert((updated_at, key.session().to_owned()));
+        user.sessions.insert(key.session().to_owned(), record);
+        Ok(Some(header))
+    }
+
+    async fn append(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        entries: &[NewEntry],
+    ) -> Result<Appended, StoreError> {
+        let (mut world, now) = self.world();
+        let plan = world.record(key, now)?.plan(condition, entries)?;
+        if plan.is_repeat() {
+            let header = world.record(key, now)?.header();
+            return Ok(Appended { header, outcomes: plan.repeated(), given_up: 0 });
+        }
+        let stores = plan.stores(entries);
+        let updated_at = world.update_time(now);
+        let record = world.record_mut(key, now)?;
+        let before = record.updated_at;
+        let (outcomes, given_up) = record.append(entries, plan, now, &self.rules);
+        if stores {
+            record.updated_at = updated_at;
+            record.expires_at = deadline(self.rules.session_ttl, now);
+        }
+        let updated_at = record.updated_at;
+        let header = record.header();
+        for (entry, outcome) in entries.iter().zip(&outcomes) {
+            if let (NewEntry::Event { event, .. }, false) = (entry, outcome.duplicate) {
+                world.change_shared(key, event.delta(), &self.rules, now);
+            }
+        }
+        if let Some(user) = world.users.get_mut(key.user_key()) {
+            user.by_update.remove(&(before, key.session().to_owned()));
+            user.by_update.insert((updated_at, key.session().to_owned()));
+        }
+        Ok(Appended { header, outcomes, given_up })
+    }
+
+    async fn seen(
+        &self,
+        key: &SessionKey,
+        ids: &[&str],
+    ) -> Result<(SessionHeader, Vec<Option<Seen>>), StoreError> {
+        let (world, now) = self.world();
+        let record = world.record(key, now)?;
+        Ok((record.header(), ids.iter().map(|id| record.seen(id).cloned()).collect()))
+    }
+
+    async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError> {
+        let (mut world, now) = self.world();
+        let Ok(record) = world.record_mut(key, now) else { return Ok(None) };
+        if self.rules.ttl_refresh == TtlRefresh::Read {
+            record.expires_at = deadline(self.rules.session_ttl, now);
+        }
+        let (header, entries) = (record.header(), record.range(range));
+        let summaries = record.summaries.values().cloned().collect();
+        let session = record.state.clone();
+        let user = world.user_state(key.user_key(), now);
+        let app = world.app_state(key.app_key(), now);
+        let state = ScopedState { session, user, app };
+        Ok(Some(Snapshot { header, state, summaries, entries }))
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
+        let (mut world, _) = self.world();
+        world.forget(key);
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        user: &UserKey,
+        size: usize,
+        after: Option<PageToken>,
+    ) -> Result<SessionPage, StoreError> {
+        let (world, now) = self.world();
+        let Some(user) = world.users.get(user) else {
+            return Ok(SessionPage { sessions: Vec::new(), next: None });
+        };
+        let end = match after {
+            Some(token) => Bound::Excluded((Time::from_micros(token.updated), String::new())),
+            None => Bound::Unbounded,
+        };
+        let mut sessions = Vec::new();
+        for (_, name) in user.by_update.range((Bound::Unbounded, end)).rev() {
+            let record = user.sessions.get(name).filter(|it| !is_over(it.expires_at, now));
+            sessions.extend(record.map(|record| (name.clone(), record.header())));
+            if sessions.len() > size {
+                break;
+            }
+        }
+        let more = sessions.len() > size;
+        sessions.truncate(size);
+        let last = sessions.last().filter(|_| more);
+        let next = last.map(|(_, header)| PageToken {
+            generation: header.generation,
+            updated: header.updated_at.micros(),
+        });
+        Ok(SessionPage { sessions, next })
+    }
+
+    async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError> {
+        let (world, now) = self.world();
+        Ok(world.user_state(user, now))
+    }
+
+    async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError> {
+        let (world, now) = self.world();
+        Ok(world.app_state(app, now))
+    }
+
+    async fn change_user_state(
+        &self,
+        user: &UserKey,
+        delta: &StateDelta,
+    ) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        let user = world.users.entry(user.clone()).or_default();
+        user.state.change(delta, Scope::User, self.rules.user_state_ttl, now);
+        Ok(())
+    }
+
+    async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        let app = world.apps.entry(app.clone()).or_default();
+        app.change(delta, Scope::App, self.rules.app_state_ttl, now);
+        Ok(())
+    }
+
+    async fn put_summary(
+        &self,
+        key: &SessionKey,
+        generation: u64,
+        summary: &Summary,
+        totals: Backlog,
+    ) -> Result<SummaryCommit, StoreError> {
+        let (mut world, now) = self.world();
+        world.record_mut(key, now)?.put_summary(generation, summary, totals)
+    }
+
+    async fn keys(
+        &self,
+        filter: &KeyFilter,
+        cursor: Option<String>,
+    ) -> Result<(Vec<SessionKey>, Option<String>), StoreError> {
+        let (world, now) = self.world();
+        let skip = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let all = world.users.iter().flat_map(|(user, sessions)| {
+            let live = sessions.sessions.iter().filter(|(_, it)| !is_over(it.expires_at, now));
+            live.filter_map(|(name, _)| user.session(name.clone()).ok())
+        });
+        let keys: Vec<_> =
+            all.filter(|key| filter.admits(key)).skip(skip).take(KEYS_AT_ONCE).collect();
+        let next = (keys.len() == KEYS_AT_ONCE).then(|| (skip + KEYS_AT_ONCE).to_string());
+        Ok((keys, next))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        for user in world.users.values_mut() {
+            user.sessions.retain(|_, record| !is_over(record.expires_at, now));
+            let sessions = &user.sessions;
+            user.by_update.retain(|(_, name)| sessions.contains_key(name));
+            if is_over(user.state.expires_at, now) {
+                user.state = Values::default();
+            }
+        }
+        world.users.retain(|_, user| !user.sessions.is_empty() || !user.state.map.is_empty());
+        world.apps.retain(|_, app| !is_over(app.expires_at, now));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! One session in memory: the rules of an append, plainly.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::event::{EntryKind, Event, StoredEvent};
+use crate::state::{Scope, StateMap};
+use crate::store::{
+    Condition, Fate, NewEntry, Outcome, Prefer, Range, Seen, SessionHeader, StoreError, StoreRules,
+    SummaryCommit,
+};
+use crate::summary::{Backlog, Summary};
+use crate::time::Time;
+
+/// The most tool calls without an answer that are kept in mind.
+const MAX_OPEN_CALLS: usize = 1_000;
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Record {
+    generation: u64,
+    revision: u64,
+    last_sequence: u64,
+    first_sequence: u64,
+    created_at: Time,
+    pub(super) updated_at: Time,
+    pub(super) expires_at: Option<Time>,
+    last_user_turn: Option<u64>,
+    totals: Backlog,
+    summarized: Backlog,
+    entries: VecDeque<StoredEvent>,
+    pub(super) state: StateMap,
+    pub(super) summaries: BTreeMap<String, Summary>,
+    /// Ids of the last events, in two maps that rotate: both together always hold at least
+    /// `event_limit` of them, and no id need be looked up to be forgotten.
+    ids: HashMap<String, Seen>,
+    older_ids: HashMap<String, Seen>,
+    /// Tool calls without an answer, oldest first.
+    open_calls: VecDeque<OpenCall>,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    id: String,
+    sequence: u64,
+    since: Time,
+}
+
+/// What an append will do, once it is known that nothing stands against it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// For each item, what became of an earlier one that it repeats.
+    earlier: Vec<Option<Earlier>>,
+}
+
+#[derive(Debug)]
+enum Earlier {
+    /// In an earlier append.
+    Append(Fate),
+    /// In this one: the number of the item.
+    Item(usize),
+}
+
+impl Plan {
+    /// Whether there is nothing to write.
+    pub(super) fn is_repeat(&self) -> bool {
+        self.earlier.iter().all(|earlier| matches!(earlier, Some(Earlier::Append(_))))
+    }
+
+    /// Whether any entry will be stored, rather than only remembered as dropped.
+    pub(super) fn stores(&self, entries: &[NewEntry]) -> bool {
+        let mut items = entries.iter().zip(&self.earlier);
+        items.any(|(entry, earlier)| matches!((entry, earlier), (NewEntry::Event { .. }, None)))
+    }
+
+    /// The answers, when there is nothing to write.
+    pub(super) fn repeated(self) -> Vec<Outcome> {
+        let fates = self.earlier.into_iter().filter_map(|earlier| match earlier {
+            Some(Earlier::Append(fate)) => Some(Outcome { fate, duplicate: true }),
+            _ => None,
+        });
+        fates.collect()
+    }
+}
+
+impl Record {
+    pub(super) fn new(generation: u64, now: Time) -> Self {
+        Self {
+            generation,
+            revision: 1,
+            last_sequence: 0,
+            first_sequence: 1,
+            created_at: now,
+            updated_at: now,
+            expires_at: None,
+            last_user_turn: None,
+            totals: Backlog::default(),
+            summarized: Backlog::default(),
+            entries: VecDeque::new(),
+            state: StateMap::new(),
+            summaries: BTreeMap::new(),
+            ids: HashMap::new(),
+            older_ids: HashMap::new(),
+            open_calls: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn header(&self) -> SessionHeader {
+        SessionHeader {
+            generation: self.generation,
+            revision: self.revision,
+            last_sequence: self.last_sequence,
+            first_sequence: self.first_sequence,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            expires_at: self.expires_at,
+            last_user_turn: self.last_user_turn,
+            totals: self.totals,
+            summarized: self.summarized,
+        }
+    }
+
+    pub(super) fn seen(&self, id: &str) -> Option<&Seen> {
+        self.ids.get(id).or_else(|| self.older_ids.get(id))
+    }
+
+    /// Checks an append against what is stored, and changes nothing.
+    pub(super) fn plan(
+        &self,
+        condition: Condition,
+        entries: &[NewEntry],
+    ) -> Result<Plan, StoreError> {
+        if condition.generation.is_some_and(|wanted| wanted != self.generation) {
+            return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        let mut in_this: HashMap<&str, (usize, &NewEntry)> = HashMap::new();
+        let mut earlier = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            let (digest, before) = if let Some(seen) = self.seen(entry.id()) {
+                (Some(seen.digest), Some(Earlier::Append(seen.fate.clone())))
+            } else if let Some((first, same)) = in_this.get(entry.id()) {
+                (Some(same.digest()), Some(Earlier::Item(*first)))
+            } else {
+                in_this.insert(entry.id(), (at, entry));
+                (None, None)
+            };
+            if digest.is_some_and(|digest| digest != entry.digest()) {
+                return Err(StoreError::IdConflict { id: entry.id().to_owned() });
+            }
+            earlier.push(before);
+        }
+        let plan = Plan { earlier };
+        let written = condition.revision.is_some_and(|wanted| wanted != self.revision);
+        if written && !plan.is_repeat() {
+            let (generation, current) = (self.generation, self.revision);
+            return Err(StoreError::OtherRevision { generation, current });
+        }
+        Ok(plan)
+    }
+
+    /// Makes an append. Returns the answers, and how many open calls were given up.
+    pub(super) fn append(
+        &mut self,
+        entries: &[NewEntry],
+        plan: Plan,
+        now: Time,
+        rules: &StoreRules,
+    ) -> (Vec<Outcome>, u64) {
+        self.revision += u64::from(plan.stores(entries));
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(entries.len());
+        for (entry, earlier) in entries.iter().zip(plan.earlier) {
+            let (fate, duplicate) = match earlier {
+                Some(Earlier::Append(fate)) => (fate, true),
+                Some(Earlier::Item(first)) => {
+                    let first = outcomes.get(first).map(|outcome| outcome.fate.clone());
+                    (first.unwrap_or(Fate::Stored(0)), true)
+                }
+                None => (self.store(entry, now, rules), false),
+            };
+            outcomes.push(Outcome { fate, duplicate });
+        }
+        (outcomes, self.trim(now, rules))
+    }
+
+    fn store(&mut self, entry: &NewEntry, now: Time, rules: &StoreRules) -> Fate {
+        let fate = match entry {
+            NewEntry::Event { event, .. } => Fate::Stored(self.push(event, now, rules)),
+            NewEntry::Dropped { by, .. } => Fate::Dropped(by.clone()),
+        };
+        if rules.event_limit.is_some_and(|limit| self.ids.len() as u64 >= limit) {
+            self.older_ids = std::mem::take(&mut self.ids);
+        }
+        let seen = Seen { digest: entry.digest(), fate: fate.clone() };
+        self.ids.insert(entry.id().to_owned(), seen);
+        fate
+    }
+
+    /// Puts an entry at the end, and makes its change of the session's state.
+    pub(super) fn push(&mut self, event: &Event, now: Time, rules: &StoreRules) -> u64 {
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        event.delta().apply(Scope::Session, &mut self.state);
+        if event.kind() == EntryKind::Event {
+            self.totals.events += 1;
+            self.totals.tokens += u64::from(event.tokens());
+            if event.facts().user_turn {
+                self.totals.turns += 1;
+                self.last_user_turn = Some(sequence);
+            }
+        }
+        if rules.event_limit.is_some() {
+            self.pair_calls(event, sequence, now);
+        }
+        self.entries.push_back(StoredEvent { sequence, event: event.clone() });
+        sequence
+    }
+
+    fn pair_calls(&mut self, event: &Event, sequence: u64, now: Time) {
+        for id in &event.facts().results {
+            if let Some(at) = self.open_calls.iter().position(|call| call.id == *id) {
+                self.open_calls.remove(at);
+            }
+        }
+        for id in &event.facts().calls {
+            self.open_calls.push_back(OpenCall { id: id.clone(), sequence, since: now });
+        }
+    }
+
+    /// Lets go of the oldest entries past the limit. An open call holds them back, but not for ever.
+    fn trim(&mut self, now: Time, rules: &StoreRules) -> u64 {
+        let Some(limit) = rules.event_limit else { return 0 };
+        let cut = (self.last_sequence + 1).saturating_sub(limit);
+        let max_age = i64::try_from(rules.open_call_max_age.as_millis()).unwrap_or(i64::MAX);
+        let mut given_up = 0;
+        let mut first = cut;
+        while let Some(call) = self.open_calls.front() {
+            let too_many = self.open_calls.len() > MAX_OPEN_CALLS;
+            if call.sequence >= cut && !too_many {
+                break;
+            }
+            let too_far = self.last_sequence - call.sequence >= 2 * limit;
+            let too_old = now.millis() - call.since.millis() > max_age;
+            if !(too_far || too_old || too_many) {
+                first = call.sequence;
+                break;
+            }
+            self.open_calls.pop_front();
+            given_up += 1;
+        }
+        self.first_sequence = self.first_sequence.max(first);
+        while self.entries.front().is_some_and(|entry| entry.sequence < self.first_sequence) {
+            self.entries.pop_front();
+        }
+        given_up
+    }
+
+    pub(super) fn range(&self, range: Range) -> Vec<StoredEvent> {
+        let wanted = |entry: &&StoredEvent| {
+            entry.sequence > range.after
+                && range.before.is_none_or(|before| entry.sequence < before)
+                && (range.with_state || entry.event.kind() == EntryKind::Event)
+        };
+        match range.prefer {
+            Prefer::Oldest => {
+                self.entries.iter().filter(wanted).take(range.limit).cloned().collect()
+            }
+            Prefer::Newest => {
+                let newest = self.entries.iter().rev().filter(wanted).take(range.limit);
+                let mut entries: Vec<_> = newest.cloned().collect();
+                entries.reverse();
+                entries
+            }
+        }
+    }
+
+    pub(super) fn put_summary(
+        &mut self,
+        generation: u64,
+        summary: &Summary,
+        totals: Backlog,
+    ) -> Result<SummaryCommit, StoreError> {
+        if generation != self.generation {
+            return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        let there = self.summaries.get(&summary.filter_key);
+        if there.is_some_and(|there| there.last_sequence >= summary.last_sequence) {
+            return Ok(SummaryCommit::Late);
+        }
+        if summary.filter_key.is_empty() {
+            self.summarized = totals;
+        }
+        self.summaries.insert(summary.filter_key.clone(), summary.clone());
+        self.revision += 1;
+        Ok(SummaryCommit::Stored)
+    }
+}

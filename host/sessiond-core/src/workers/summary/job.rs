@@ -1,0 +1,304 @@
+//! One summary job, from the boundary of the last summary to that of the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::JobRequest;
+use crate::error::Error;
+use crate::event::editor::Access;
+use crate::event::{Event, StoredEvent};
+use crate::hook::chain::{ChainError, HookChain};
+use crate::hook::{FailureKind, HookError, Summarizer};
+use crate::json::{Index, quote};
+use crate::key::Subject;
+use crate::store::{
+    Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
+};
+use crate::summary::{Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob};
+use crate::time::Clock;
+use crate::view::SessionView;
+use crate::view::json::{ObjectText, array_text};
+
+/// The most events that one job takes. A longer backlog takes several.
+const MAX_EVENTS: usize = 1_000;
+
+/// A sequence that no event comes after.
+const NO_EVENTS: u64 = 1 << 53;
+
+/// How a job ended, if it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// A summary is stored.
+    Stored {
+        /// Its boundary.
+        last_sequence: u64,
+    },
+    /// There is no event after the last boundary.
+    NothingNew,
+    /// The summarizer declined.
+    NotDue,
+    /// The summarizer had nothing to say.
+    Empty,
+    /// An append hook dropped the summary.
+    DroppedBy(String),
+    /// Another summary was stored meanwhile.
+    Late,
+}
+
+impl JobOutcome {
+    /// The name in replies and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stored { .. } => "stored",
+            Self::NothingNew => "nothing_new",
+            Self::NotDue => "not_due",
+            Self::Empty => "empty",
+            Self::DroppedBy(_) => "dropped",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// What jobs work with.
+#[derive(Debug)]
+pub struct SummaryWork {
+    /// Where sessions are.
+    pub store: Arc<dyn SessionStore>,
+    /// Who looks at a summary before it is stored.
+    pub hooks: HookChain,
+    /// Who sums up.
+    pub summarizer: Arc<dyn Summarizer>,
+    /// Bounds events in a view, in bytes.
+    pub max_event_size: usize,
+    /// Dates summaries.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A summary that is ready to be stored, or an early end.
+enum Prepared {
+    Ready { summary: Summary, totals: Backlog },
+    Ended(JobOutcome),
+}
+
+impl SummaryWork {
+    /// Runs a job. Past its time it has written nothing, whatever the summarizer does.
+    pub(super) async fn run(
+        &self,
+        request: &JobRequest,
+        timeout: Duration,
+    ) -> Result<JobOutcome, Error> {
+        let prepared = tokio::time::timeout(timeout, self.prepare(request)).await;
+        let (summary, totals) = match prepared.map_err(|_| Error::SummaryTimeOut)?? {
+            Prepared::Ready { summary, totals } => (summary, totals),
+            Prepared::Ended(outcome) => return Ok(outcome),
+        };
+        let store = &self.store;
+        let commit = store.put_summary(&request.key, request.generation, &summary, totals).await?;
+        Ok(match commit {
+            SummaryCommit::Stored => JobOutcome::Stored { last_sequence: summary.last_sequence },
+            SummaryCommit::Late => JobOutcome::Late,
+        })
+    }
+
+    async fn prepare(&self, request: &JobRequest) -> Result<Prepared, Error> {
+        let Snapshot { header, summaries, .. } = self.read(request, NO_EVENTS).await?;
+        if header.generation != request.generation {
+            return Err(StoreError::OtherGeneration { current: header.generation }.into());
+        }
+        let previous = summaries.into_iter().find(|it| it.filter_key == request.filter_key);
+        let boundary = previous.as_ref().map_or(0, |summary| summary.last_sequence);
+        let Snapshot { header, state, entries, .. } = self.read(request, boundary).await?;
+        let complete = entries.len() < MAX_EVENTS;
+        let events: Vec<StoredEvent> = entries
+            .into_iter()
+            .filter(|entry| covers(&request.filter_key, entry.event.facts().filter_key.as_deref()))
+            .collect();
+        let Some(job) = self.job(request, previous, &header, &events) else {
+            return Ok(Prepared::Ended(JobOutcome::NothingNew));
+        };
+        let draft = {
+            let subject = Subject::Session(request.key.clone());
+            let (access, max_size) = (Access::Read, self.max_event_size);
+            let view = SessionView::new(subject, Some(header), access, events.clone(), max_size);
+            match self.ask(request, view.with_state(state), &job).await? {
+                Some(draft) => draft,
+                None => return Ok(Prepared::Ended(JobOutcome::NotDue)),
+            }
+        };
+        if draft.text.trim().is_empty() {
+            return Ok(Prepared::Ended(JobOutcome::Empty));
+        }
+        let last_sequence = self.check(&draft, &job, &events)?;
+        let (text, topics) = match self.screen(request, draft).await? {
+            Ok(kept) => kept,
+            Err(by) => return Ok(Prepared::Ended(JobOutcome::DroppedBy(by))),
+        };
+        let totals = totals_at(&header, &events, last_sequence, complete);
+        let first =
+            job.previous.as_ref().map_or(job.first_sequence, |summary| summary.first_sequence);
+        let unseen = job.unseen.or(job.previous.and_then(|summary| summary.unseen));
+        let summary = Summary {
+            filter_key: request.filter_key.clone(),
+            text,
+            topics,
+            first_sequence: first,
+            last_sequence,
+            unseen,
+            updated_at: self.clock.now(),
+        };
+        Ok(Prepared::Ready { summary, totals })
+    }
+
+    async fn read(&self, request: &JobRequest, after: u64) -> Result<Snapshot, Error> {
+        let range = Range {
+            after,
+            before: None,
+            limit: MAX_EVENTS,
+            prefer: Prefer::Oldest,
+            with_state: false,
+        };
+        Ok(self.store.read(&request.key, range).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    /// What to ask of the summarizer; nothing when there are no events.
+    fn job(
+        &self,
+        request: &JobRequest,
+        previous: Option<Summary>,
+        header: &SessionHeader,
+        events: &[StoredEvent],
+    ) -> Option<SummaryJob> {
+        let first_sequence = events.first()?.sequence;
+        let last_sequence = events.last()?.sequence;
+        let boundary = previous.as_ref().map_or(0, |summary| summary.last_sequence);
+        let unseen = (header.first_sequence > boundary + 1)
+            .then(|| (boundary + 1, header.first_sequence - 1));
+        if let Some((first, last)) = unseen {
+            metrics::counter!("sessiond_summary_unseen_events_total").increment(last - first + 1);
+        }
+        Some(SummaryJob {
+            filter_key: request.filter_key.clone(),
+            forced: request.forced,
+            previous,
+            first_sequence,
+            last_sequence,
+            backlog: Backlog::of(events),
+            unseen,
+        })
+    }
+
+    async fn ask(
+        &self,
+        request: &JobRequest,
+        view: SessionView,
+        job: &SummaryJob,
+    ) -> Result<Option<Draft>, Error> {
+        let summarizer = &self.summarizer;
+        let subject = Subject::Session(request.key.clone());
+        let failed = |error| Error::Hook(chain_error(summarizer.name(), error));
+        if !request.forced {
+            let asked =
+                summarizer.should_summarize(&request.call, &subject, view.clone(), job.clone());
+            if !asked.await.map_err(failed)? {
+                return Ok(None);
+            }
+        }
+        let draft = summarizer.summarize(&request.call, &subject, view, job.clone());
+        draft.await.map(Some).map_err(failed)
+    }
+
+    /// The boundary of a draft, if all of it is acceptable.
+    fn check(&self, draft: &Draft, job: &SummaryJob, events: &[StoredEvent]) -> Result<u64, Error> {
+        let bad = |what: String| {
+            let error = HookError::failed(FailureKind::BadAnswer, what);
+            Error::Hook(chain_error(self.summarizer.name(), error))
+        };
+        if draft.text.len() > MAX_SUMMARY {
+            return Err(bad(format!("the summary has more than {MAX_SUMMARY} bytes")));
+        }
+        if draft.topics.len() > MAX_TOPICS || draft.topics.iter().any(|it| it.len() > MAX_TOPIC) {
+            return Err(bad(format!(
+                "more than {MAX_TOPICS} topics, or one of more than {MAX_TOPIC} bytes"
+            )));
+        }
+        let wanted = draft.last_sequence.unwrap_or(job.last_sequence);
+        if wanted < job.first_sequence || wanted > job.last_sequence {
+            let (first, last) = (job.first_sequence, job.last_sequence);
+            return Err(bad(format!("the boundary {wanted} lies outside of {first} to {last}")));
+        }
+        // A boundary is an event: of a number in between, the one before it.
+        let at_or_before = events.iter().rev().map(|event| event.sequence).find(|at| *at <= wanted);
+        Ok(at_or_before.unwrap_or(wanted))
+    }
+
+    /// Passes the summary through the append hooks. `Err` is the plugin that dropped it.
+    async fn screen(
+        &self,
+        request: &JobRequest,
+        draft: Draft,
+    ) -> Result<Result<(String, Vec<String>), String>, Error> {
+        let topics = array_text(draft.topics.iter().map(|topic| quote(topic)));
+        let body = ObjectText::default().string("text", &draft.text).raw("topics", &topics).end();
+        let event = Event::of_summary(body, self.clock.now());
+        let subject = Subject::Session(request.key.clone());
+        let screened = self.hooks.before_append(&request.call, &subject, vec![event]).await?;
+        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
+        let Some(kept) = kept else {
+            let by = screened.dropped_by.into_iter().flatten().next();
+            return Ok(Err(by.unwrap_or_default()));
+        };
+        Ok(Ok(text_and_topics(kept.event.body())))
+    }
+}
+
+fn text_and_topics(body: &str) -> (String, Vec<String>) {
+    let Ok(index) = Index::of(body) else { return Default::default() };
+    let root = index.root(body);
+    let topics = root.get("topics").into_iter().flat_map(|topics| topics.items());
+    let topics = topics.filter_map(|topic| topic.as_text()).collect();
+    (root.text("text").unwrap_or_default(), topics)
+}
+
+fn chain_error(plugin: &str, error: HookError) -> ChainError {
+    let plugin = plugin.to_owned();
+    match error {
+        HookError::Rejected(rejection) => ChainError::Rejected { plugin, rejection },
+        HookError::Failed { kind, source } => ChainError::Failed { plugin, kind, source },
+    }
+}
+
+/// Whether a summary of a branch covers an event: the whole session covers all, and keys of one
+/// line of the tree belong together.
+fn covers(branch: &str, event: Option<&str>) -> bool {
+    let event = event.unwrap_or_default();
+    let below = |key: &str, of: &str| {
+        key == of || key.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
+    };
+    branch.is_empty() || event.is_empty() || below(event, branch) || below(branch, event)
+}
+
+/// What the history had gathered at a boundary: all there is less what came after, or, when not all
+/// of that was read, what was there at the last boundary and what came since.
+fn totals_at(
+    header: &SessionHeader,
+    events: &[StoredEvent],
+    boundary: u64,
+    complete: bool,
+) -> Backlog {
+    let split = events.iter().position(|event| event.sequence > boundary).unwrap_or(events.len());
+    let (covered, after) = events.split_at(split);
+    let (covered, after) = (Backlog::of(covered), Backlog::of(after));
+    if complete {
+        Backlog {
+            events: header.totals.events.saturating_sub(after.events),
+            tokens: header.totals.tokens.saturating_sub(after.tokens),
+            turns: header.totals.turns.saturating_sub(after.turns),
+        }
+    } else {
+        Backlog {
+            events: header.summarized.events + covered.events,
+            tokens: header.summarized.tokens + covered.tokens,
+            turns: header.summarized.turns + covered.turns,
+        }
+    }
+}
