@@ -1,0 +1,171 @@
+//! One connection to Redis, made anew when it breaks, and never waited for without end.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, RetryMethod};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::error::{Error, has_code};
+use crate::schema::Schema;
+
+/// A place for one connection that all callers share, each command after the other.
+pub(crate) struct Link {
+    target: Arc<Target>,
+    live: Mutex<Option<Arc<Live>>>,
+    /// Held by who makes a connection. When that failed for the last time, and why.
+    gate: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
+}
+
+/// What all links have in common.
+pub(crate) struct Target {
+    pub(crate) client: Client,
+    pub(crate) address: String,
+    pub(crate) client_name: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) schema: Schema,
+}
+
+/// A connection, as long as nothing speaks against using it.
+pub(crate) struct Live {
+    connection: MultiplexedConnection,
+    lost: Arc<AtomicBool>,
+    since: Instant,
+    /// When it was last heard of, in microseconds since it was made.
+    heard: AtomicU64,
+}
+
+impl Link {
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        Self { target, live: Mutex::default(), gate: tokio::sync::Mutex::default() }
+    }
+
+    /// The connection, made anew if there is none, before that time.
+    pub(crate) async fn live(&self, until: Instant) -> Result<Arc<Live>, Error> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let after = until.saturating_duration_since(Instant::now());
+        let made = timeout_at(until, self.make(after)).await;
+        made.map_err(|_| self.target.no_answer(after))?
+    }
+
+    fn current(&self) -> Option<Arc<Live>> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.clone().filter(|live| !live.lost.load(Ordering::Relaxed))
+    }
+
+    async fn make(&self, within: Duration) -> Result<Arc<Live>, Error> {
+        let asked = Instant::now();
+        let mut failure = self.gate.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        // Who waited in line while it failed gets that answer, or the line would never end.
+        if let Some((_, source)) = failure.as_ref().filter(|(at, _)| *at > asked) {
+            return Err(self.target.unreachable(source.clone()));
+        }
+        match self.target.connect(within).await {
+            Ok(live) => {
+                let live = Arc::new(live);
+                *failure = None;
+                *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+                Ok(live)
+            }
+            Err(Error::Connect { address, source }) => {
+                *failure = Some((Instant::now(), source.clone()));
+                Err(Error::Connect { address, source })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Target {
+    /// Makes a connection, and sees to it that the keys there are of this layout.
+    async fn connect(&self, within: Duration) -> Result<Live, Error> {
+        let within = within.min(self.connect_timeout);
+        timeout(within, self.connect_now()).await.map_err(|_| self.no_answer(within))?
+    }
+
+    async fn connect_now(&self) -> Result<Live, Error> {
+        let lost = Arc::new(AtomicBool::new(false));
+        let mut config =
+            AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        if self.client.get_connection_info().redis_settings().protocol()
+            != redis::ProtocolVersion::RESP2
+        {
+            // So an idle connection that the server closes is known at once, and costs no request.
+            let lost = lost.clone();
+            config = config.set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    lost.store(true, Ordering::Relaxed);
+                }
+                Ok::<(), redis::aio::SendError>(())
+            });
+        }
+        let made = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = made.map_err(|source| self.unreachable(source))?;
+        if let Some(name) = &self.client_name {
+            let mut naming = redis::cmd("CLIENT");
+            let named = naming.arg("SETNAME").arg(name).exec_async(&mut connection).await;
+            named.map_err(|source| self.unreachable(source))?;
+        }
+        self.schema.ensure(&mut connection).await?;
+        Ok(Live { connection, lost, since: Instant::now(), heard: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn unreachable(&self, source: RedisError) -> Error {
+        Error::Connect { address: self.address.clone(), source }
+    }
+
+    pub(crate) fn no_answer(&self, after: Duration) -> Error {
+        let millis = u64::try_from(after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+        Error::ConnectTimeout {
+            address: self.address.clone(),
+            after: Duration::from_millis(millis),
+        }
+    }
+}
+
+impl Live {
+    /// The connection, to send one command.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    /// Takes note of an answer.
+    pub(crate) fn hear(&self) {
+        let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.heard.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Gives the connection up if an error speaks against it. A master that has become a replica
+    /// answers, but a new connection may lead to the new master.
+    pub(crate) fn judge(&self, error: &RedisError) {
+        let broken = matches!(error.retry_method(), RetryMethod::Reconnect);
+        if broken || ["READONLY", "MASTERDOWN"].iter().any(|code| has_code(error, code)) {
+            self.lost.store(true, Ordering::Relaxed);
+        } else {
+            self.hear();
+        }
+    }
+
+    /// Gives the connection up if nothing was heard of it since then: a machine that is gone does not
+    /// say so.
+    pub(crate) fn doubt(&self, since: Instant) {
+        let heard = self.since + Duration::from_micros(self.heard.load(Ordering::Relaxed));
+        if heard < since {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("address", &self.target.address).finish_non_exhaustive()
+    }
+}

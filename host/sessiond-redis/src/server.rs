@@ -1,0 +1,107 @@
+//! Whether a server can hold sessions: asked once, before anything is kept there.
+
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, ErrorKind};
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::link::Target;
+
+/// The oldest version that has all that the scripts use.
+const OLDEST: (u32, u32) = (6, 2);
+/// The only policy that keeps all keys of a session.
+const NO_EVICTION: &str = "noeviction";
+
+/// Asks the server for its version, and for what it does when it is full.
+pub(crate) async fn check(target: &Target, require_noeviction: bool) -> Result<(), Error> {
+    let within = target.connect_timeout;
+    let asked = timeout(within, info(target)).await;
+    let info = asked.map_err(|_| target.no_answer(within))??;
+    check_version(&target.address, field(&info, "redis_version"))?;
+    check_policy(&target.address, field(&info, "maxmemory_policy"), require_noeviction)
+}
+
+/// What the server tells of itself. Unlike `CONFIG GET`, hosted servers allow it.
+async fn info(target: &Target) -> Result<String, Error> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None::<Duration>);
+    let made = target.client.get_multiplexed_async_connection_with_config(&config).await;
+    let mut connection = made.map_err(|source| match source.kind() {
+        ErrorKind::RESP3NotSupported => too_old(&target.address, "less than 6.0"),
+        _ => target.unreachable(source),
+    })?;
+    let told = redis::cmd("INFO").query_async(&mut connection).await;
+    told.map_err(|source| target.unreachable(source))
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+fn check_version(address: &str, version: Option<&str>) -> Result<(), Error> {
+    let Some(version) = version else {
+        tracing::warn!(address, "Redis does not tell its version: 6.2 or later is needed");
+        return Ok(());
+    };
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < OLDEST { Err(too_old(address, version)) } else { Ok(()) }
+}
+
+fn too_old(address: &str, version: &str) -> Error {
+    Error::OldServer { address: address.to_owned(), found: version.to_owned() }
+}
+
+fn check_policy(address: &str, policy: Option<&str>, required: bool) -> Result<(), Error> {
+    match policy {
+        Some(NO_EVICTION) => {}
+        Some(policy) if required => {
+            return Err(Error::Eviction { address: address.to_owned(), policy: policy.to_owned() });
+        }
+        Some(policy) => tracing::warn!(
+            address,
+            policy,
+            "Redis throws keys away when it is full, which takes sessions apart: set \
+             `maxmemory-policy noeviction`"
+        ),
+        None => tracing::warn!(
+            address,
+            "Redis does not tell its `maxmemory-policy`: make sure that it is `noeviction`"
+        ),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R51: the oldest version is checked at start.
+    #[test]
+    fn old_servers_are_refused() {
+        for good in ["6.2.0", "6.2.14", "7.0.15", "8.0", "10.1.0"] {
+            assert!(check_version("a", Some(good)).is_ok(), "{good}");
+        }
+        for bad in ["6.0.16", "5.0.9", "2.8", "unknown"] {
+            assert!(matches!(check_version("a", Some(bad)), Err(Error::OldServer { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn eviction_is_refused_only_if_asked() {
+        assert!(check_policy("a", Some("allkeys-lru"), false).is_ok());
+        assert!(check_policy("a", None, true).is_ok());
+        assert!(check_policy("a", Some("noeviction"), true).is_ok());
+        let refused = check_policy("a", Some("volatile-ttl"), true);
+        assert!(matches!(refused, Err(Error::Eviction { .. })));
+    }
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let info = "# Memory\r\nmaxmemory_policy_x:1\r\nmaxmemory_policy:noeviction\r\n";
+        assert_eq!(field(info, "maxmemory_policy"), Some("noeviction"));
+        assert_eq!(field(info, "policy"), None);
+    }
+}

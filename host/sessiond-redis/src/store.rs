@@ -1,0 +1,202 @@
+//! The store: each operation of [`SessionStore`], in a file of its own.
+
+mod append;
+mod batch;
+mod create;
+mod delete;
+mod keys;
+mod list;
+mod outbox;
+mod read;
+mod state;
+mod summary;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Client as RedisClient, IntoConnectionInfo, ProtocolVersion};
+use sessiond_core::digest::DigestKey;
+use sessiond_core::event::Event;
+use sessiond_core::key::{AppKey, SessionKey, UserKey};
+use sessiond_core::state::{StateDelta, StateMap};
+use sessiond_core::store::{
+    Appended, Condition, KeyFilter, NewEntry, PageToken, Range, Seen, SessionHeader, SessionPage,
+    SessionStore, Snapshot, StoreError, StoreRules, SummaryCommit, TtlRefresh,
+};
+use sessiond_core::summary::{Backlog, Summary};
+
+use crate::client::Client;
+use crate::config::RedisConfig;
+use crate::error::Error;
+use crate::keyspace::Keyspace;
+use crate::link::Target;
+use crate::schema::Schema;
+use crate::server;
+
+/// Sessions in one Redis.
+#[derive(Debug)]
+pub struct RedisStore {
+    client: Client,
+    keyspace: Keyspace,
+    terms: Terms,
+}
+
+/// The rules, as scripts take them. Zero milliseconds: no end.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    event_limit: Option<u64>,
+    session_ttl: u64,
+    app_state_ttl: u64,
+    user_state_ttl: u64,
+    open_call_max_age: u64,
+    refresh_on_read: bool,
+}
+
+impl RedisStore {
+    /// Connects to Redis, and makes sure that it can hold sessions.
+    ///
+    /// # Errors
+    /// [`Error`], when the address is wrong, the server is not there in time or too old, throws keys
+    /// away against the configuration, or holds keys of another layout.
+    pub async fn connect(config: RedisConfig, rules: StoreRules) -> Result<Self, Error> {
+        if config.key_prefix.contains(['{', '}']) {
+            return Err(Error::Prefix(config.key_prefix));
+        }
+        let keyspace = Keyspace::new(&config.key_prefix);
+        let client = open(&config.url)?;
+        let target = Target {
+            address: client.get_connection_info().addr().to_string(),
+            client,
+            client_name: config.client_name,
+            connect_timeout: config.connect_timeout,
+            schema: Schema::new(keyspace.schema()),
+        };
+        server::check(&target, config.require_noeviction).await?;
+        let client = Client::new(target, config.command_timeout);
+        client.connect().await?;
+        Ok(Self { client, keyspace, terms: Terms::new(&rules) })
+    }
+}
+
+fn open(url: &str) -> Result<RedisClient, Error> {
+    let mut info = url.into_connection_info().map_err(Error::Url)?;
+    if !url.contains("protocol=") {
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        info = info.set_redis_settings(settings);
+    }
+    RedisClient::open(info).map_err(Error::Url)
+}
+
+impl Terms {
+    fn new(rules: &StoreRules) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        // Redis adds it to the current time, in 64 bits; the scripts do it in doubles.
+        let ttl = |time: Option<Duration>| time.map_or(0, |time| millis(time).clamp(1, 1 << 48));
+        Self {
+            event_limit: rules.event_limit,
+            session_ttl: ttl(rules.session_ttl),
+            app_state_ttl: ttl(rules.app_state_ttl),
+            user_state_ttl: ttl(rules.user_state_ttl),
+            open_call_max_age: millis(rules.open_call_max_age),
+            refresh_on_read: rules.ttl_refresh == TtlRefresh::Read,
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    fn digest_key(&self) -> DigestKey {
+        self.client.schema().digest_key()
+    }
+
+    async fn create(
+        &self,
+        key: &SessionKey,
+        first: &[Arc<Event>],
+    ) -> Result<Option<SessionHeader>, StoreError> {
+        self.create_session(key, first).await
+    }
+
+    async fn append(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        entries: &[NewEntry],
+    ) -> Result<Appended, StoreError> {
+        self.append_entries(key, condition, entries).await
+    }
+
+    async fn seen(
+        &self,
+        key: &SessionKey,
+        ids: &[&str],
+    ) -> Result<(SessionHeader, Vec<Option<Seen>>), StoreError> {
+        self.look_up(key, ids).await
+    }
+
+    async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError> {
+        self.read_session(key, range).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
+        Ok(self.delete_session(key).await?)
+    }
+
+    async fn list(
+        &self,
+        user: &UserKey,
+        size: usize,
+        after: Option<PageToken>,
+    ) -> Result<SessionPage, StoreError> {
+        Ok(self.list_sessions(user, size, after).await?)
+    }
+
+    async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError> {
+        Ok(self.read_user_state(user).await?)
+    }
+
+    async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError> {
+        Ok(self.read_app_state(app).await?)
+    }
+
+    async fn change_user_state(
+        &self,
+        user: &UserKey,
+        delta: &StateDelta,
+    ) -> Result<(), StoreError> {
+        Ok(self.write_user_state(user, delta).await?)
+    }
+
+    async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError> {
+        Ok(self.write_app_state(app, delta).await?)
+    }
+
+    async fn put_summary(
+        &self,
+        key: &SessionKey,
+        generation: u64,
+        summary: &Summary,
+        totals: Backlog,
+    ) -> Result<SummaryCommit, StoreError> {
+        self.store_summary(key, generation, summary, totals).await
+    }
+
+    async fn keys(
+        &self,
+        filter: &KeyFilter,
+        cursor: Option<String>,
+    ) -> Result<(Vec<SessionKey>, Option<String>), StoreError> {
+        Ok(self.scan_keys(filter, cursor).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let _: redis::Value = self.client.call().command(&redis::cmd("PING")).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        Ok(self.sweep_outboxes().await?)
+    }
+}

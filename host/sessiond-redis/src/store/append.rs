@@ -1,0 +1,203 @@
+//! Appending entries, and looking up what became of earlier ones.
+
+use sessiond_core::key::SessionKey;
+use sessiond_core::store::{
+    Appended, Condition, Fate, NewEntry, Outcome, Seen, SessionHeader, StoreError,
+};
+
+use super::RedisStore;
+use super::batch::{Batch, begin, changes_app, put_event};
+use crate::client::Call;
+use crate::codec::{self, HeaderFields, Lease};
+use crate::error::Error;
+use crate::outbox::{Mark, Outbox};
+use crate::script::{APPEND, Reply, ScriptCall};
+
+/// What a script that writes entries answers, when it has done so.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) header: SessionHeader,
+    given_up: u64,
+    /// Whether an earlier write has left an outbox.
+    pub(super) pending: bool,
+    /// For each entry, what became of it, and whether that was earlier.
+    fates: Vec<(Fate, bool)>,
+}
+
+impl Written {
+    /// Reads a reply, after its first word.
+    pub(super) fn read(mut reply: Reply) -> Result<Self, Error> {
+        let fields = HeaderFields::take(&mut reply)?;
+        let lease = Lease { now: reply.number()?, left: reply.number()? };
+        let header = fields.header(lease)?;
+        let given_up = u64::try_from(reply.number()?).unwrap_or_default();
+        let pending = !reply.text()?.is_empty();
+        let mut fates = Vec::new();
+        while !reply.is_empty() {
+            let fate = reply.text()?;
+            let (text, earlier) = match fate.strip_prefix('=') {
+                Some(fate) => (fate, true),
+                None => (fate.as_str(), false),
+            };
+            fates.push((codec::fate_of(text).ok_or_else(|| reply.unreadable())?, earlier));
+        }
+        Ok(Self { header, given_up, pending, fates })
+    }
+
+    fn appended(self, batch: &Batch<'_>) -> Result<Appended, Error> {
+        let outcomes = batch.places.iter().map(|&(place, repeats)| {
+            let (fate, earlier) = self.fates.get(place).ok_or(Error::Reply("append"))?;
+            Ok(Outcome { fate: fate.clone(), duplicate: *earlier || repeats })
+        });
+        let outcomes = outcomes.collect::<Result<_, Error>>()?;
+        Ok(Appended { header: self.header, outcomes, given_up: self.given_up })
+    }
+
+    /// What this append has left in the session's outbox.
+    fn outbox(&self, batch: &Batch<'_>, mark: &Mark) -> Option<Outbox> {
+        let stored = batch.entries.iter().zip(&self.fates).filter(|(_, (_, earlier))| !earlier);
+        let deltas = stored.filter_map(|(entry, _)| match entry {
+            NewEntry::Event { event, .. } => Some(event.delta()),
+            NewEntry::Dropped { .. } => None,
+        });
+        Outbox::left(self.header.updated_at, mark, deltas)
+    }
+}
+
+impl RedisStore {
+    pub(super) async fn append_entries(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        items: &[NewEntry],
+    ) -> Result<Appended, StoreError> {
+        let call = self.client.call();
+        let batch = Batch::new(items);
+        let app = batch.entries.iter().any(|entry| match entry {
+            NewEntry::Event { event, .. } => changes_app(event.delta()),
+            NewEntry::Dropped { .. } => false,
+        });
+        let mark = app.then(|| Mark::new(key));
+        if let Some(mark) = &mark {
+            self.announce(&call, mark).await?;
+        }
+        let script = self.append_call(key, condition, &batch, mark.as_ref());
+        let written = match self.try_append(&call, &script, &batch).await {
+            Ok(written) => written,
+            Err(refused) => {
+                self.withdraw(&call, mark).await;
+                return Err(refused);
+            }
+        };
+        let own = mark.as_ref().and_then(|mark| written.outbox(&batch, mark));
+        if mark.is_some() && own.is_none() {
+            self.withdraw(&call, mark).await;
+        }
+        // The entries are stored. If what is left to do fails now, the same append again does it.
+        let settled = self.settle_after(&call, key, own, written.pending).await;
+        settled.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        Ok(written.appended(&batch)?)
+    }
+
+    fn append_call(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        batch: &Batch<'_>,
+        mark: Option<&Mark>,
+    ) -> ScriptCall {
+        let keys = self.keyspace.session(key);
+        let text = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
+        let (count, tokens) = (batch.entries.len(), self.client.schema().digest_key());
+        let number = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
+        let mut call = begin(&APPEND, &keys, &self.terms, number, count);
+        call.arg(text(condition.generation))
+            .arg(text(condition.revision))
+            .arg(if batch.clash.is_some() { "1" } else { "" });
+        for entry in &batch.entries {
+            call.arg(entry.id());
+        }
+        for entry in &batch.entries {
+            call.arg(entry.digest().bytes());
+        }
+        for entry in &batch.entries {
+            match entry {
+                NewEntry::Event { event, .. } => put_event(&mut call, event, tokens),
+                NewEntry::Dropped { by, .. } => {
+                    call.arg(format!("-{by}"));
+                }
+            }
+        }
+        call
+    }
+
+    async fn try_append(
+        &self,
+        call: &Call<'_>,
+        script: &ScriptCall,
+        batch: &Batch<'_>,
+    ) -> Result<Written, StoreError> {
+        let mut reply = call.script(script).await?;
+        let number = |reply: &mut Reply| {
+            let number = reply.number()?;
+            u64::try_from(number).map_err(|_| reply.unreadable())
+        };
+        Err(match reply.text()?.as_str() {
+            "done" => return Ok(Written::read(reply)?),
+            "missing" => StoreError::NotFound,
+            "generation" => StoreError::OtherGeneration { current: number(&mut reply)? },
+            "revision" => StoreError::OtherRevision {
+                generation: number(&mut reply)?,
+                current: number(&mut reply)?,
+            },
+            "conflict" => {
+                let at = usize::try_from(number(&mut reply)?).unwrap_or_default();
+                let entry = batch.entries.get(at.wrapping_sub(1)).map(|entry| entry.id());
+                let id = entry.or(batch.clash).ok_or_else(|| reply.unreadable())?;
+                StoreError::IdConflict { id: id.to_owned() }
+            }
+            _ => reply.unreadable().into(),
+        })
+    }
+
+    pub(super) async fn look_up(
+        &self,
+        key: &SessionKey,
+        ids: &[&str],
+    ) -> Result<(SessionHeader, Vec<Option<Seen>>), StoreError> {
+        let call = self.client.call();
+        let keys = self.keyspace.session(key);
+        let mut header = redis::cmd("HMGET");
+        header.arg(&keys.hash).arg(&["#g", "#n", "#p"]);
+        let mut left = redis::cmd("PTTL");
+        left.arg(&keys.hash);
+        let mut commands = vec![redis::cmd("TIME"), header, left];
+        for ids_of in [&keys.ids, &keys.older_ids].into_iter().filter(|_| !ids.is_empty()) {
+            let mut command = redis::cmd("HMGET");
+            command.arg(ids_of).arg(ids);
+            commands.push(command);
+        }
+        let reply = call.snapshot(&commands, &keys.hash).await?;
+        let mut reply = reply.into_iter();
+        let (seconds, micros): (i64, i64) = codec::next(&mut reply)?;
+        type Header = (Option<String>, Option<String>, Option<String>);
+        let (generation, numbers, pending): Header = codec::next(&mut reply)?;
+        let Some(generation) = generation else { return Err(StoreError::NotFound) };
+        let fields = HeaderFields { generation, numbers: numbers.unwrap_or_default() };
+        let left = codec::next(&mut reply)?;
+        let header = fields.header(Lease { now: codec::millis(seconds, micros), left })?;
+        if pending.is_some() {
+            let settled = self.settle_all(&call, key).await;
+            settled.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        }
+        let mut seen = Vec::new();
+        if !ids.is_empty() {
+            let now: Vec<Option<Vec<u8>>> = codec::next(&mut reply)?;
+            let before: Vec<Option<Vec<u8>>> = codec::next(&mut reply)?;
+            for (now, before) in now.into_iter().zip(before) {
+                seen.push(now.or(before).as_deref().map(codec::seen).transpose()?);
+            }
+        }
+        Ok((header, seen))
+    }
+}
