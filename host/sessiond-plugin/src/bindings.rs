@@ -1,0 +1,28 @@
+//! The Rust side of the WIT package, generated. Nothing outside this crate sees these types.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    inline: "
+        package sessiond:host;
+        world plugin {
+            import sessiond:plugin/types@0.1.0;
+            import sessiond:plugin/log@0.1.0;
+            import sessiond:plugin/call@0.1.0;
+            export sessiond:plugin/before-append@0.1.0;
+            export sessiond:plugin/after-append@0.1.0;
+            export sessiond:plugin/before-get@0.1.0;
+            export sessiond:plugin/after-get@0.1.0;
+            export sessiond:plugin/summarizer@0.1.0;
+        }
+    ",
+    world: "sessiond:host/plugin",
+    imports: { default: trappable },
+    exports: { default: async },
+});

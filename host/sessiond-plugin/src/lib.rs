@@ -1,0 +1,24 @@
+//! Hooks and summarizers as WebAssembly components.
+//!
+//! Three lifetimes, three types, never mixed: the [`engine::PluginEngine`] lives as long as the
+//! process; a [`plugin::Plugin`] is a compiled component with its limits; an instance is one guest
+//! with its memory. [`loader::PluginLoader`] makes plugins of files, and [`adapter::Hooks`] makes
+//! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
+
+pub mod adapter;
+pub mod contract;
+pub mod engine;
+pub mod error;
+pub mod limits;
+pub mod loader;
+pub mod plugin;
+pub mod wit;
+
+mod bindings;
+mod host;
+mod import;
+mod instance;
+mod output;
+mod pool;
+mod rows;
+mod trial;

@@ -1,0 +1,188 @@
+//! A plugin: a component that is compiled, checked and ready to be started.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sessiond_core::hook::OnError;
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings::exports::sessiond::plugin as exports;
+use crate::engine::PluginEngine;
+use crate::host::Host;
+use crate::instance::PluginInstance;
+use crate::limits::{LimitError, Limits};
+use crate::pool::InstancePool;
+
+/// An interface that a component may export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Interface {
+    /// Before events are stored.
+    BeforeAppend,
+    /// After they were.
+    AfterAppend,
+    /// Before a session is read.
+    BeforeGet,
+    /// After it was.
+    AfterGet,
+    /// Summaries.
+    Summarizer,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::BeforeAppend, Self::AfterAppend, Self::BeforeGet, Self::AfterGet, Self::Summarizer];
+
+    /// The name in the WIT package.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeAppend => "before-append",
+            Self::AfterAppend => "after-append",
+            Self::BeforeGet => "before-get",
+            Self::AfterGet => "after-get",
+            Self::Summarizer => "summarizer",
+        }
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whom instances are kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// An instance serves many calls, all of one app.
+    App,
+    /// An instance serves one call.
+    Call,
+}
+
+/// How a plugin is to be run.
+#[derive(Debug, Clone)]
+pub struct PluginSettings {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Whom its instances are kept for.
+    pub isolation: Isolation,
+    /// What happens to a request when it fails.
+    pub on_error: OnError,
+    /// The largest event after edits, in bytes.
+    pub max_event_size: usize,
+}
+
+/// A loaded plugin. Calls go through the traits that it implements in [`crate::adapter`].
+#[derive(Debug)]
+pub struct Plugin {
+    pub(crate) code: PluginCode,
+    pub(crate) pool: InstancePool,
+    pub(crate) engine: Arc<PluginEngine>,
+}
+
+/// What it takes to start an instance.
+pub(crate) struct PluginCode {
+    pub(crate) settings: PluginSettings,
+    pub(crate) sha256: String,
+    pub(crate) size: usize,
+    pub(crate) imports: Vec<String>,
+    pub(crate) pre: InstancePre<Host>,
+    pub(crate) exported: ExportedIndices,
+}
+
+/// The exports of a component, found once when it is loaded.
+pub(crate) struct ExportedIndices {
+    pub(crate) before_append: Option<exports::before_append::GuestIndices>,
+    pub(crate) after_append: Option<exports::after_append::GuestIndices>,
+    pub(crate) before_get: Option<exports::before_get::GuestIndices>,
+    pub(crate) after_get: Option<exports::after_get::GuestIndices>,
+    pub(crate) summarizer: Option<exports::summarizer::GuestIndices>,
+}
+
+impl Plugin {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.code.settings.name
+    }
+
+    /// How it is run.
+    pub fn settings(&self) -> &PluginSettings {
+        &self.code.settings
+    }
+
+    /// The sha256 of its file, in hex.
+    pub fn sha256(&self) -> &str {
+        &self.code.sha256
+    }
+
+    /// The size of its file, in bytes.
+    pub fn size(&self) -> usize {
+        self.code.size
+    }
+
+    /// The names of what it imports.
+    pub fn imports(&self) -> &[String] {
+        &self.code.imports
+    }
+
+    /// Whether it exports an interface.
+    pub fn exports(&self, interface: Interface) -> bool {
+        self.code.exported.has(interface)
+    }
+}
+
+impl ExportedIndices {
+    pub(crate) fn find(pre: &InstancePre<Host>) -> Self {
+        Self {
+            before_append: exports::before_append::GuestIndices::new(pre).ok(),
+            after_append: exports::after_append::GuestIndices::new(pre).ok(),
+            before_get: exports::before_get::GuestIndices::new(pre).ok(),
+            after_get: exports::after_get::GuestIndices::new(pre).ok(),
+            summarizer: exports::summarizer::GuestIndices::new(pre).ok(),
+        }
+    }
+
+    pub(crate) fn has(&self, interface: Interface) -> bool {
+        match interface {
+            Interface::BeforeAppend => self.before_append.is_some(),
+            Interface::AfterAppend => self.after_append.is_some(),
+            Interface::BeforeGet => self.before_get.is_some(),
+            Interface::AfterGet => self.after_get.is_some(),
+            Interface::Summarizer => self.summarizer.is_some(),
+        }
+    }
+}
+
+impl PluginCode {
+    /// Starts an instance. This is the only place where a store is made, so there is none without
+    /// limits and a deadline (P6).
+    pub(crate) async fn start(
+        &self,
+        deadline: std::time::Instant,
+    ) -> wasmtime::Result<PluginInstance> {
+        let PluginSettings { name, limits, max_event_size, .. } = &self.settings;
+        let mut host = Host::new(name.clone(), limits.memory, *max_event_size);
+        host.deadline = deadline;
+        let mut store = Store::new(self.pre.engine(), host);
+        store.limiter(|host| &mut host.meter);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            if std::time::Instant::now() >= context.data().deadline {
+                return Err(LimitError::Time.into());
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        let instance: Instance = self.pre.instantiate_async(&mut store).await?;
+        PluginInstance::new(store, &instance, &self.exported)
+    }
+}
+
+impl fmt::Debug for PluginCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginCode").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

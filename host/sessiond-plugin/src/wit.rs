@@ -1,0 +1,15 @@
+//! The WIT package, as this build was made with it, for authors of plugins.
+
+/// The files of the package: name and text.
+pub const FILES: [(&str, &str); 10] = [
+    ("package.wit", include_str!("../../../wit/package.wit")),
+    ("types.wit", include_str!("../../../wit/types.wit")),
+    ("log.wit", include_str!("../../../wit/log.wit")),
+    ("call.wit", include_str!("../../../wit/call.wit")),
+    ("before-append.wit", include_str!("../../../wit/before-append.wit")),
+    ("after-append.wit", include_str!("../../../wit/after-append.wit")),
+    ("before-get.wit", include_str!("../../../wit/before-get.wit")),
+    ("after-get.wit", include_str!("../../../wit/after-get.wit")),
+    ("summarizer.wit", include_str!("../../../wit/summarizer.wit")),
+    ("worlds.wit", include_str!("../../../wit/worlds.wit")),
+];
