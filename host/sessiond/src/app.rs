@@ -1,0 +1,170 @@
+//! The daemon, put together: from a configuration to something that serves, and down again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sessiond_core::hook::chain::HookChain;
+use sessiond_core::hook::{AppendHook, GetHook, Summarizer};
+use sessiond_core::service::{Limits, SessionService};
+use sessiond_core::store::SessionStore;
+use sessiond_core::store::embedded::EmbeddedStore;
+use sessiond_core::time::SystemClock;
+use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
+use sessiond_plugin::adapter::Hooks;
+use sessiond_redis::RedisStore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, StoreConfig};
+use crate::http::server::{Listener, serve};
+use crate::http::{Api, admin_router, client_router};
+use crate::plugins::{LoadedPlugins, load_plugins};
+use crate::telemetry;
+
+/// How often the store puts things in order.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The daemon, ready to serve.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    service: Arc<SessionService>,
+    summaries: Option<Arc<SummaryPool>>,
+    plugins: LoadedPlugins,
+}
+
+impl App {
+    /// Connects, loads and checks everything. `path` is the configuration's, for messages.
+    ///
+    /// # Errors
+    /// When anything is missing or wrong. Nothing is served then.
+    pub async fn build(config: Config, path: &Path) -> anyhow::Result<Self> {
+        let store = open_store(&config).await?;
+        let plugins = load_plugins(&config, path).await?;
+        let max_event_size = config.max_event_size;
+        let append =
+            plugins.append.iter().map(|hooks| Arc::new(hooks.clone()) as Arc<dyn AppendHook>);
+        let get = plugins.get.iter().map(|hooks| Arc::new(hooks.clone()) as Arc<dyn GetHook>);
+        let hooks = HookChain::new(append.collect(), get.collect(), max_event_size);
+        let clock = Arc::new(SystemClock);
+        let summaries = plugins.summarizer.clone().map(|summarizer: Hooks| {
+            let work = SummaryWork {
+                store: store.clone(),
+                hooks: hooks.clone(),
+                summarizer: Arc::new(summarizer) as Arc<dyn Summarizer>,
+                max_event_size,
+                clock: clock.clone(),
+            };
+            Arc::new(SummaryPool::start(work, config.summary.pool))
+        });
+        let limits =
+            Limits { max_event_size, max_batch: config.server.max_batch, ..Limits::default() };
+        let thresholds = config.summary.thresholds;
+        let service =
+            SessionService::new(store, hooks, summaries.clone(), thresholds, limits, clock);
+        Ok(Self { config, service: Arc::new(service), summaries, plugins })
+    }
+
+    /// The plugins, as they were loaded.
+    pub fn plugins(&self) -> &LoadedPlugins {
+        &self.plugins
+    }
+
+    /// Serves until `stop`. Returns whether everything that had begun was ended in time.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<bool> {
+        let server = &self.config.server;
+        let api = Api {
+            service: self.service.clone(),
+            metrics: telemetry::start_metrics()?,
+            max_body: server.max_body,
+            tasks: TaskTracker::new(),
+        };
+        let (listener, address) = Listener::tcp(server.listen)
+            .await
+            .with_context(|| format!("cannot listen on {} (server.listen)", server.listen))?;
+        let admin = match &server.admin_socket {
+            Some(path) => Some(Listener::unix(path).await.with_context(|| {
+                format!("cannot listen on {} (server.admin_socket)", path.display())
+            })?),
+            None => None,
+        };
+        tracing::info!(%address, store = self.store_name(), "listening");
+
+        let grace = server.grace_period;
+        let background = TaskTracker::new();
+        background.spawn(sweep(self.service.store().clone(), stop.clone()));
+        let admin = admin.map(|listener| {
+            let router = admin_router(api.clone());
+            background.spawn(serve(listener, router, stop.clone(), grace))
+        });
+        let mut ended = serve(listener, client_router(api.clone()), stop, grace).await;
+        if let Some(admin) = admin {
+            ended &= admin.await.unwrap_or(false);
+        }
+        ended &= self.wind_down(&api, background, grace).await;
+        Ok(ended)
+    }
+
+    /// Ends the work that no request waits for.
+    async fn wind_down(&self, api: &Api, background: TaskTracker, grace: Duration) -> bool {
+        let mut left = 0;
+        if let Some(pool) = &self.summaries {
+            left = pool.drain(grace).await;
+        }
+        if left > 0 {
+            tracing::warn!(
+                jobs = left,
+                "summary jobs were given up; later appends start them again"
+            );
+        }
+        api.tasks.close();
+        background.close();
+        let rest = async {
+            api.tasks.wait().await;
+            background.wait().await;
+        };
+        let ended = tokio::time::timeout(grace, rest).await.is_ok();
+        if let Some(path) = &self.config.server.admin_socket {
+            // It is of no use to the next daemon, which replaces it anyway.
+            let _ = std::fs::remove_file(path);
+        }
+        ended && left == 0
+    }
+
+    fn store_name(&self) -> &'static str {
+        match self.config.store {
+            StoreConfig::Embedded => "embedded (in memory, gone when the daemon stops)",
+            StoreConfig::Redis(_) => "redis",
+        }
+    }
+}
+
+/// Opens the store that the configuration names.
+///
+/// # Errors
+/// When it cannot be reached, or is not fit.
+pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>> {
+    Ok(match &config.store {
+        StoreConfig::Embedded => Arc::new(EmbeddedStore::new(config.rules.clone())),
+        StoreConfig::Redis(redis) => {
+            Arc::new(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
+        }
+    })
+}
+
+async fn sweep(store: Arc<dyn SessionStore>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = store.sweep().await {
+            tracing::warn!(%error, "the store could not be put in order; trying again");
+        }
+    }
+}

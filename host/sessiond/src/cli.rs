@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the sessions of AI agents, and runs your own logic on them as sandboxed WebAssembly plugins.
+///
+/// Without a configuration, `sessiond serve` keeps sessions in memory and listens on 127.0.0.1:7717.
+/// Try it:
+///
+///   curl -X POST -H 'Content-Type: application/json' -d '{"id":"s1"}' \
+///     http://127.0.0.1:7717/v1/apps/demo/users/me/sessions
+#[derive(Debug, Parser)]
+#[command(name = "sessiond", version, verbatim_doc_comment)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon until SIGTERM or Ctrl-C.
+    Serve {
+        /// The configuration. Without it: sessions in memory, on the loopback interface.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Check a configuration: connect, load and try everything, and print what every key came to.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print what is stored, as NDJSON, byte for byte. No hook looks on: this is for the operator.
+    Export(ExportArgs),
+    /// Write and try plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// What to export.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The configuration that the daemon runs with. A Redis store is read directly; the embedded
+    /// store is asked for through `server.admin_socket`.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Past the get hooks: what is stored, rather than what clients see. There is no other export
+    /// yet.
+    #[arg(long, required = true)]
+    pub raw: bool,
+    /// Only this app's sessions.
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Only this user's.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Only this session.
+    #[arg(long)]
+    pub session: Option<String>,
+}
+
+/// What authors of plugins do.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Make a new project that builds, with a hook to change.
+    New {
+        /// The language.
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// The name of the project, and of its folder.
+        name: String,
+    },
+    /// Look at a component: what it exports and imports, whether it fits, and whether its hooks
+    /// answer.
+    Check {
+        /// The component.
+        file: PathBuf,
+    },
+    /// Run a component's hooks on recorded events, and show what they change.
+    Test {
+        /// The component.
+        file: PathBuf,
+        /// Events, one JSON object a line: events as clients append them, or append items.
+        #[arg(long, value_name = "FILE")]
+        events: PathBuf,
+    },
+    /// Write the WIT package, to build plugins against.
+    Wit {
+        /// The folder. It is made if it is missing.
+        dir: PathBuf,
+    },
+}
+
+/// A language that there is a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Rust, with wit-bindgen.
+    Rust,
+    /// JavaScript, with componentize-qjs.
+    Javascript,
+    /// Python, with componentize-py.
+    Python,
+}

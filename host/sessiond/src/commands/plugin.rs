@@ -1,0 +1,35 @@
+//! `sessiond plugin`: for authors.
+
+pub(super) mod check;
+pub(super) mod new;
+pub(super) mod test;
+pub(super) mod wit;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sessiond_core::hook::OnError;
+use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::limits::Limits;
+use sessiond_plugin::loader::{PluginFile, PluginLoader};
+use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
+
+/// The largest event after edits, as the daemon has it by default, in bytes.
+const MAX_EVENT_SIZE: usize = 1024 * 1024;
+
+/// Loads a component with the limits that the daemon has by default.
+async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
+    let limits = Limits::default();
+    let file = PluginFile::read(path, None)?;
+    let settings = PluginSettings {
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into(),
+        limits,
+        isolation: Isolation::App,
+        on_error: OnError::Reject,
+        max_event_size: MAX_EVENT_SIZE,
+    };
+    let (max_instances, max_memory) = (limits.max_instances, limits.memory);
+    let engine = PluginEngine::new(EngineConfig { max_instances, max_memory, threads: 1 })?;
+    let loader = PluginLoader::new(Arc::new(engine))?;
+    Ok(tokio::task::spawn_blocking(move || loader.load(file, settings)).await??)
+}

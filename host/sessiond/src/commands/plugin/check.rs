@@ -1,0 +1,28 @@
+//! `sessiond plugin check FILE`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use sessiond_plugin::plugin::Interface;
+
+pub(in crate::commands) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let plugin = super::load(path).await?;
+    let exports = Interface::ALL.into_iter().filter(|it| plugin.exports(*it));
+    let exports: Vec<_> = exports.collect();
+    let mut text = format!(
+        "{}: a component of {} bytes, sha256 {}\n",
+        path.display(),
+        plugin.size(),
+        plugin.sha256()
+    );
+    for import in plugin.imports() {
+        text.push_str(&format!("  imports {import}\n"));
+    }
+    for interface in &exports {
+        text.push_str(&format!("  exports {interface}\n"));
+    }
+    crate::commands::print(&text)?;
+    plugin.try_out(&exports).await?;
+    crate::commands::print("It fits, and every hook answers a trial call.\n")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,24 @@
+//! `sessiond plugin wit DIR`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use sessiond_plugin::wit::FILES;
+
+pub(in crate::commands) fn run(dir: &Path) -> anyhow::Result<ExitCode> {
+    write(dir)?;
+    crate::commands::print(&format!("The WIT package is in {}.\n", dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the package. It needs no other: what a plugin imports beyond it is WASI, which toolchains
+/// bring along.
+pub(super) fn write(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    for (name, text) in FILES {
+        let path = dir.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

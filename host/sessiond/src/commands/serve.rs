@@ -1,0 +1,59 @@
+//! `sessiond serve`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::telemetry;
+
+pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = match path {
+        Some(path) => Config::load(path)?,
+        None => Config::without_file()?,
+    };
+    telemetry::start_log(&config.telemetry);
+    if path.is_none() {
+        tracing::info!(
+            "no configuration given: sessions are kept in memory, on the loopback interface only"
+        );
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let stop = stop_on_signal()?;
+    let app = App::build(config, path.unwrap_or(Path::new("defaults"))).await?;
+    let ended = app.run(stop).await?;
+    tracing::info!(ended, "stopped");
+    Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Stops at the first signal, in peace; exits at the second, at once.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let watch = async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: requests and jobs that have begun are finished");
+        token.cancel();
+        next().await;
+        std::process::exit(1);
+    };
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it waits for a second signal as long as the process lives"
+    )]
+    tokio::spawn(watch);
+    Ok(stop)
+}

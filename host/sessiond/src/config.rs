@@ -1,0 +1,183 @@
+//! The configuration: one TOML file, read once, strictly.
+//!
+//! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
+
+mod plugins;
+mod reader;
+mod redis;
+mod server;
+mod session;
+mod summary;
+mod telemetry;
+
+pub use plugins::{HookLists, PluginConfig};
+pub use reader::Located;
+pub use redis::StoreConfig;
+pub use server::ServerConfig;
+pub use summary::SummaryConfig;
+pub use telemetry::{LogFormat, TelemetryConfig};
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sessiond_core::store::StoreRules;
+
+use self::reader::Document;
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the daemon listens, and what it accepts.
+    pub server: ServerConfig,
+    /// Where sessions are kept.
+    pub store: StoreConfig,
+    /// The rules that hold for them.
+    pub rules: StoreRules,
+    /// The largest event, in bytes.
+    pub max_event_size: usize,
+    /// Which plugins are hooks, in order.
+    pub hooks: HookLists,
+    /// Who sums up, and when.
+    pub summary: SummaryConfig,
+    /// The plugins.
+    pub plugins: Vec<PluginConfig>,
+    /// What the daemon tells of itself.
+    pub telemetry: TelemetryConfig,
+    /// Every key and what it came to, secrets hidden.
+    pub resolved: Vec<(String, String)>,
+    /// What is odd about it, but no error.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with all problems of the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("the file cannot be read: {error}");
+            ConfigError::new(path, vec![Problem { line: None, key: String::new(), message }])
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// What holds without a file: the embedded store, on the loopback interface.
+    ///
+    /// # Errors
+    /// None in practice: the defaults are good, and a test says so.
+    pub fn without_file() -> Result<Self, ConfigError> {
+        Self::parse(Path::new("defaults"), "")
+    }
+
+    /// Reads the text of a file. `path` is for messages, and for paths relative to it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with all problems of the text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(path, text)?;
+        let mut warnings = Vec::new();
+        let config = {
+            let root = document.root();
+            let server = server::read(root.section("server"));
+            let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
+            let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
+            let hooks = plugins::read_hooks(root.section("hooks"));
+            let summary = summary::read(root.section("summary"));
+            let plugins = plugins::read(&root);
+            plugins::check_names(&document, &plugins, &hooks, &summary);
+            let telemetry = telemetry::read(root.section("telemetry"));
+            root.finish();
+            let (resolved, warnings) = Default::default();
+            Self {
+                server,
+                store,
+                rules,
+                max_event_size,
+                hooks,
+                summary,
+                plugins,
+                telemetry,
+                resolved,
+                warnings,
+            }
+        };
+        Ok(Self { resolved: document.finish()?, warnings, ..config })
+    }
+
+    /// The resolved configuration, as TOML.
+    pub fn show(&self) -> String {
+        let mut text = String::new();
+        let mut table = "";
+        for (key, value) in &self.resolved {
+            let (in_table, key) = key.rsplit_once('.').unwrap_or(("", key));
+            if in_table != table {
+                text.push_str(&format!(
+                    "{}[{in_table}]\n",
+                    if text.is_empty() { "" } else { "\n" }
+                ));
+                table = in_table;
+            }
+            let unset = value.strip_prefix('#');
+            text.push_str(&match unset {
+                Some(note) => format!("# {key}:{note}\n"),
+                None => format!("{key} = {value}\n"),
+            });
+        }
+        text
+    }
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The key, dotted; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong, and the fix.
+    pub message: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    path: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// Problems of a file.
+    pub fn new(path: &Path, problems: Vec<Problem>) -> Self {
+        Self { path: path.to_owned(), problems }
+    }
+
+    /// A problem with one value of a file.
+    pub fn at<T>(path: &Path, at: &Located<T>, message: impl Into<String>) -> Self {
+        let problem = Problem { line: at.line, key: at.key.clone(), message: message.into() };
+        Self::new(path, vec![problem])
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// A line a problem: `FILE:LINE: KEY: what is wrong, and the fix`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.problems.iter().enumerate() {
+            let newline = if at == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}", self.path.display())?;
+            if let Some(line) = problem.line {
+                write!(f, ":{line}")?;
+            }
+            if !problem.key.is_empty() {
+                write!(f, ": {}", problem.key)?;
+            }
+            write!(f, ": {}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

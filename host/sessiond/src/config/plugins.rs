@@ -1,0 +1,141 @@
+//! `[plugins.NAME]` and `[hooks]`: which components there are, and what they are for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sessiond_core::hook::OnError;
+use sessiond_plugin::limits::Limits;
+use sessiond_plugin::plugin::Isolation;
+
+use super::SummaryConfig;
+use super::reader::{Document, Located, Section};
+
+/// `[hooks]`: plugins by name, in the order of the before-hooks.
+#[derive(Debug, Clone)]
+pub struct HookLists {
+    /// On what goes in.
+    pub append: Vec<Located<String>>,
+    /// On what comes out.
+    pub get: Vec<Located<String>>,
+}
+
+/// `[plugins.NAME]`
+#[derive(Debug, Clone)]
+pub struct PluginConfig {
+    /// The name, and where the table says which file it is.
+    pub name: Located<String>,
+    /// The file.
+    pub path: PathBuf,
+    /// The sha256 that the file must have, in hex.
+    pub sha256: Option<String>,
+    /// Whom its instances are kept for.
+    pub isolation: Isolation,
+    /// What happens to a request when it fails.
+    pub on_error: OnError,
+    /// Whether it may export interfaces that no list names it for.
+    pub allow_unused: bool,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
+    let lists = HookLists { append: section.names("append"), get: section.names("get") };
+    section.finish();
+    lists
+}
+
+pub(super) fn read(root: &Section<'_>) -> Vec<PluginConfig> {
+    let sections = root.sections("plugins");
+    sections.into_iter().filter_map(|(name, section)| read_one(name, section)).collect()
+}
+
+fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
+    let path = section.name("path");
+    let sha256 = section.text("sha256").map(|pin| pin.reveal().to_owned());
+    let well_formed = |pin: &str| pin.len() == 64 && pin.bytes().all(|it| it.is_ascii_hexdigit());
+    if let Some(pin) = sha256.as_deref().filter(|pin| !well_formed(pin)) {
+        let at = Located {
+            value: (),
+            line: path.as_ref().and_then(|it| it.line),
+            key: format!("plugins.{name}.sha256"),
+        };
+        section.document().problem(&at, format!("{pin:?} is no sha256: write 64 hex digits"));
+    }
+    let isolations = [("app", Isolation::App), ("call", Isolation::Call)];
+    let policies = [("reject", OnError::Reject), ("skip", OnError::Skip)];
+    let isolation = section.choice("isolation", &isolations, Isolation::App, "app");
+    let on_error = section.choice("on_error", &policies, OnError::Reject, "reject");
+    let unused = [("refuse", false), ("allow", true)];
+    let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
+    let limits = read_limits(section.section("limits"));
+    let document = section.document();
+    let config = match path {
+        Some(path) => {
+            let file = document.relative(&path.value);
+            let name = Located { value: name, line: path.line, key: path.key };
+            Some(PluginConfig {
+                name,
+                path: file,
+                sha256,
+                isolation,
+                on_error,
+                allow_unused,
+                limits,
+            })
+        }
+        None => {
+            let at = Located { value: (), line: None, key: format!("plugins.{name}.path") };
+            document.problem(&at, "name the file: path = \"PLUGIN.wasm\"");
+            None
+        }
+    };
+    section.finish();
+    config
+}
+
+fn read_limits(section: Section<'_>) -> Limits {
+    let defaults = Limits::default();
+    let summarizer = section.section("summarizer");
+    let summarizer_time = summarizer.duration("time", defaults.summarizer_time);
+    summarizer.finish();
+    let limits = Limits {
+        memory: section.size("memory", "64MiB", 4 << 30),
+        time: section.duration("time", defaults.time),
+        summarizer_time,
+        queue_wait: section.duration("queue_wait", Duration::from_secs(1)),
+        max_instances: usize::try_from(section.count("max_instances", 4, 1_000)).unwrap_or(1),
+    };
+    section.finish();
+    limits
+}
+
+/// Every name in a list is a plugin, and every plugin is in a list.
+pub(super) fn check_names(
+    document: &Document<'_>,
+    plugins: &[PluginConfig],
+    hooks: &HookLists,
+    summary: &SummaryConfig,
+) {
+    let named: Vec<&Located<String>> =
+        hooks.append.iter().chain(&hooks.get).chain(&summary.plugin).collect();
+    for name in &named {
+        if !plugins.iter().any(|plugin| plugin.name.value == name.value) {
+            let message = format!("there is no plugin {:?}: add a table [plugins.{0}]", name.value);
+            document.problem(name, message);
+        }
+    }
+    for list in [&hooks.append, &hooks.get] {
+        for (at, name) in list.iter().enumerate() {
+            if list.iter().take(at).any(|before| before.value == name.value) {
+                document.problem(name, format!("{:?} is in the list twice", name.value));
+            }
+        }
+    }
+    for plugin in plugins {
+        if !named.iter().any(|name| name.value == plugin.name.value) {
+            let message = "no list names this plugin: add it to hooks.append, hooks.get or \
+                           summary.plugin, or remove the table";
+            document.problem(&plugin.name, message);
+        }
+    }
+}

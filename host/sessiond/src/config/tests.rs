@@ -1,0 +1,104 @@
+use super::*;
+
+fn problems(text: &str) -> String {
+    Config::parse(Path::new("s.toml"), text).unwrap_err().to_string()
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse(Path::new("/etc/s.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_defaults_are_good() {
+    let config = Config::without_file().unwrap();
+    assert!(matches!(config.store, StoreConfig::Embedded));
+    assert_eq!(config.rules, StoreRules::default());
+    assert_eq!(parse(&config.show()).resolved, config.resolved);
+}
+
+/// P53, P54: a typo anywhere, a zero and a wrong type are errors with line, key and fix.
+#[test]
+fn every_problem_is_told_with_line_key_and_fix() {
+    let told = problems(
+        "[sesion]\nttl = \"1h\"\n[session]\nttl = \"0s\"\nevent_limit = 0\nevnt_limit = 5\nkey_prefix = \"a{b}\"\n\
+         [server]\nlisten = \"0.0.0.0:80\"\nmax_body = 100\n[summary]\nworkers = -1\nmin_turns = \"4\"\n",
+    );
+    for wanted in [
+        "s.toml:1: sesion: there is no such key here; there are server, session, redis",
+        "s.toml:4: session.ttl: write a duration above zero as text, like \"30m\", or \"none\"",
+        "s.toml:5: session.event_limit: write a number from 1 to 10000000, or \"unlimited\"",
+        "s.toml:6: session.evnt_limit: there is no such key",
+        "s.toml:7: session.key_prefix: braces",
+        "s.toml:9: server.listen: the daemon has no tokens yet",
+        "s.toml:10: server.max_body: write a size as text",
+        "s.toml:12: summary.workers: write a number from 1",
+        "s.toml:13: summary.min_turns: write a number from 1",
+    ] {
+        assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
+    }
+    assert!(problems("[session\n").starts_with("s.toml:1: this is not TOML"));
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for (text, key) in [
+        ("[async_persist]\nenabled = true\n", "async_persist"),
+        ("[redis]\nurl = \"redis://h\"\nwait_replicas = 1\n", "redis.wait_replicas"),
+        ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
+        ("[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\ngrants = {}\n", "plugins.p.grants"),
+    ] {
+        let told = problems(text);
+        assert!(
+            told.contains(&format!("{key}: this version does not have this key yet")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn strings_come_from_the_environment_or_a_file_and_stay_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("url"), "redis://:secret@h:1\n").unwrap();
+    let text = "[redis]\nurl = { file = \"url\" }\nclient_name = { env = \"PATH\" }\n";
+    let config = Config::parse(&folder.path().join("s.toml"), text).unwrap();
+    let StoreConfig::Redis(redis) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!(redis.url, "redis://:secret@h:1");
+    assert!(!config.show().contains("secret"));
+    assert!(config.show().contains("url = ***"));
+    assert!(problems("[redis]\nurl = { env = \"NO_SUCH\" }\n").contains("NO_SUCH is not set"));
+    assert!(problems("[redis]\nurl = 5\n").contains("{ env = \"NAME\" }"));
+}
+
+#[test]
+fn a_url_wins_over_an_instance_and_options_go_with_their_server() {
+    let both = "[redis]\nurl = \"redis://a\"\ninstance = \"main\"\n[redis.instances.main]\nurl = \"redis://b\"\n";
+    let config = parse(both);
+    let StoreConfig::Redis(redis) = &config.store else { panic!() };
+    assert_eq!(redis.url, "redis://a");
+    assert_eq!(config.warnings.len(), 1);
+    let instance = "[redis]\ninstance = \"main\"\n[redis.instances.main]\nurl = \"redis://b\"\nclient_name = \"c\"\n";
+    let StoreConfig::Redis(redis) = parse(instance).store else { panic!() };
+    assert_eq!((redis.url.as_str(), redis.client_name.as_deref()), ("redis://b", Some("c")));
+    assert!(problems("[redis]\ninstance = \"x\"\n").contains("no table [redis.instances.x]"));
+    let beside = "[redis]\ninstance = \"m\"\nclient_name = \"c\"\n[redis.instances.m]\nurl = \"redis://b\"\n";
+    assert!(problems(beside).contains("redis.client_name: beside redis.instance"));
+}
+
+#[test]
+fn lists_and_plugins_agree() {
+    let told = problems(
+        "[hooks]\nappend = [\"a\", \"ghost\", \"a\"]\n[plugins.a]\npath = \"a.wasm\"\nsha256 = \"12\"\n\
+         [plugins.idle]\npath = \"b.wasm\"\n[plugins.nofile]\n",
+    );
+    for wanted in [
+        "s.toml:2: hooks.append: there is no plugin \"ghost\": add a table [plugins.ghost]",
+        "s.toml:2: hooks.append: \"a\" is in the list twice",
+        "plugins.a.sha256: \"12\" is no sha256",
+        "plugins.idle.path: no list names this plugin",
+        "plugins.nofile.path: name the file",
+    ] {
+        assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
+    }
+    let config = parse("[hooks]\nappend = [\"a\"]\n[plugins.a]\npath = \"x/a.wasm\"\n");
+    assert_eq!(config.plugins[0].path, Path::new("/etc/x/a.wasm"));
+}

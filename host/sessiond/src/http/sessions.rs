@@ -1,0 +1,121 @@
+//! `/v1/apps/{app}/users/{user}/sessions`: create, list, read, delete.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use sessiond_core::hook::Purpose;
+use sessiond_core::json::Value;
+use sessiond_core::read::{ReadOptions, SummaryMode};
+use sessiond_core::service::{Created, IfExists};
+use sessiond_core::state::{StateDelta, StateValue, check_key};
+use sessiond_core::store::PageToken;
+use sessiond_core::time::Time;
+use sessiond_core::view::json::{ObjectText, header_json, sessions_json};
+use sessiond_core::window::Window;
+
+use super::Api;
+use super::ask::Ask;
+use super::problem::Problem;
+use super::reply::{json, tagged};
+
+/// How many events a read shows, if it does not say.
+const DEFAULT_EVENTS: u32 = 1_000;
+/// How many sessions a page has, if it does not say.
+const DEFAULT_PAGE: usize = 50;
+/// How many it may have.
+const MAX_PAGE: usize = 1_000;
+
+pub(super) async fn create(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    let user = ask.user()?;
+    let forms = [("return", IfExists::Return), ("fail", IfExists::Refuse)];
+    let rule = |text: &str| forms.iter().find(|(name, _)| *name == text).map(|(_, it)| *it);
+    let if_exists = ask.params.parsed("if_exists", "return, fail", rule)?;
+    let mut id = None;
+    let mut state = StateDelta::default();
+    if let Some(body) = ask.optional_json()? {
+        let fields = body.fields()?;
+        id = fields.text("id")?;
+        if let Some(values) = fields.object("state")? {
+            state = state_delta(values)?;
+        }
+        fields.finish()?;
+    }
+    let call = ask.call(Purpose::Create);
+    ask.no_params()?;
+    let if_exists = if_exists.unwrap_or(IfExists::Refuse);
+    let created = api.service.create(&call, &user, id, state, if_exists).await?;
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(tagged(status, &created.header, created_json(&created)))
+}
+
+/// What the get hooks let be seen; without that, what is known of the session.
+fn created_json(created: &Created) -> String {
+    match &created.view {
+        Some(view) => view.to_json(),
+        None => header_json(ObjectText::default(), created.key.session(), &created.header).end(),
+    }
+}
+
+/// The values of a request's state, as changes.
+pub(super) fn state_delta(values: Value<'_>) -> Result<StateDelta, Problem> {
+    let mut changes = Vec::new();
+    for (name, value) in values.entries() {
+        let key = name.as_str().unwrap_or_default().into_owned();
+        check_key(&key)?;
+        changes.push((key, StateValue::from_json(value)));
+    }
+    Ok(StateDelta::set(changes))
+}
+
+pub(super) async fn list(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    let user = ask.user()?;
+    let size = ask.params.number("page_size")?.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&size) {
+        let detail = format!("the parameter \"page_size\" is none of 1 to {MAX_PAGE}");
+        return Err(Problem::bad_request("bad_parameter", detail));
+    }
+    let after = ask.params.parsed("page_token", "the tokens that this daemon gives", page_token)?;
+    ask.no_params()?;
+    let page = api.service.list(&user, size, after).await?;
+    Ok(json(StatusCode::OK, sessions_json(&page)))
+}
+
+fn page_token(text: &str) -> Option<PageToken> {
+    let (generation, updated) = text.split_once('-')?;
+    Some(PageToken { generation: generation.parse().ok()?, updated: updated.parse().ok()? })
+}
+
+pub(super) async fn read(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    let key = ask.session()?;
+    let options = read_options(&mut ask)?;
+    let call = ask.call(Purpose::Session);
+    ask.no_params()?;
+    let view = api.service.get(&call, &key, options).await?;
+    let text = view.to_json();
+    Ok(match view.header() {
+        Some(header) => tagged(StatusCode::OK, header, text),
+        None => json(StatusCode::OK, text),
+    })
+}
+
+/// `limit`, `after_seq`, `after_time`, `window` and `summary`. What follows a cursor is exact unless
+/// a window is asked for: a cursor that repeats or leaves out events would be none.
+fn read_options(ask: &mut Ask) -> Result<ReadOptions, Problem> {
+    let params = &mut ask.params;
+    let limit = params.number("limit")?.unwrap_or(DEFAULT_EVENTS);
+    let mut options = ReadOptions::new(Purpose::Session, limit);
+    options.after_sequence = params.number("after_seq")?;
+    options.after_time = params.parsed("after_time", "the times of RFC 3339", Time::parse)?;
+    let by_default = if options.after_sequence.is_some() { Window::Exact } else { Window::Turn };
+    options.window = params.parsed("window", "turn, exact", Window::named)?.unwrap_or(by_default);
+    let summary = params.parsed("summary", "none, include, replace", SummaryMode::named)?;
+    options.summary = summary.unwrap_or(SummaryMode::None);
+    Ok(options)
+}
+
+pub(super) async fn delete(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    let key = ask.session()?;
+    ask.no_params()?;
+    api.service.delete(&key).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,14 @@
+//! The daemon and its command line: configuration, HTTP, telemetry, wiring, shutdown.
+//!
+//! [`cli`] says what there is; [`commands`] does it; [`app::App`] is the daemon itself. The rules of
+//! sessions are in `sessiond-core`, and nothing here decides anything about them.
+
+pub mod app;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod http;
+pub mod plugins;
+pub mod telemetry;
+
+mod export;

@@ -1,0 +1,170 @@
+//! The plugins of a configuration: loaded, tried, and put into their lists.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sessiond_plugin::adapter::Hooks;
+use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::loader::{PluginFile, PluginLoader};
+use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
+
+use crate::config::{Config, ConfigError, Located, PluginConfig};
+
+/// Threads on which guests run: as many as there are cores, since guests only compute.
+fn guest_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The plugins, by what they are for.
+#[derive(Debug, Default)]
+pub struct LoadedPlugins {
+    /// All of them, in the order of the configuration.
+    pub all: Vec<Arc<Plugin>>,
+    /// On what goes in, in order.
+    pub append: Vec<Hooks>,
+    /// On what comes out, in order.
+    pub get: Vec<Hooks>,
+    /// Who sums up.
+    pub summarizer: Option<Hooks>,
+}
+
+/// Loads every plugin, tries each of its hooks that a list names, and fills the lists.
+///
+/// # Errors
+/// When a plugin cannot be used as the configuration says.
+pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<LoadedPlugins> {
+    if config.plugins.is_empty() {
+        return Ok(LoadedPlugins::default());
+    }
+    let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
+    let loader = Arc::new(PluginLoader::new(engine)?);
+    let mut all = Vec::new();
+    for plugin in &config.plugins {
+        let at = |message: String| ConfigError::at(path, &plugin.name, message);
+        let uses = Uses::of(config, &plugin.name.value);
+        let loaded = load(&loader, plugin, config.max_event_size).await.map_err(&at)?;
+        uses.check(&loaded, plugin).map_err(&at)?;
+        let tried = uses.interfaces(&loaded);
+        loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
+        tracing::info!(plugin = plugin.name.value, sha256 = loaded.sha256(), interfaces = ?tried, "plugin loaded");
+        all.push(loaded);
+    }
+    let find = |name: &Located<String>| {
+        let found = all.iter().find(|plugin| plugin.name() == name.value);
+        found.cloned().map(Hooks).with_context(|| format!("no plugin {:?}", name.value))
+    };
+    let append = config.hooks.append.iter().map(find).collect::<anyhow::Result<_>>()?;
+    let get = config.hooks.get.iter().map(find).collect::<anyhow::Result<_>>()?;
+    let summarizer = config.summary.plugin.as_ref().map(find).transpose()?;
+    Ok(LoadedPlugins { append, get, summarizer, all })
+}
+
+fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
+    EngineConfig {
+        max_instances: plugins.iter().map(|plugin| plugin.limits.max_instances).sum(),
+        max_memory: plugins.iter().map(|plugin| plugin.limits.memory).max().unwrap_or(0),
+        threads: guest_threads(),
+    }
+}
+
+async fn load(
+    loader: &Arc<PluginLoader>,
+    plugin: &PluginConfig,
+    max_event_size: usize,
+) -> Result<Arc<Plugin>, String> {
+    let settings = PluginSettings {
+        name: plugin.name.value.as_str().into(),
+        limits: plugin.limits,
+        isolation: plugin.isolation,
+        on_error: plugin.on_error,
+        max_event_size,
+    };
+    let (loader, path, pin) = (loader.clone(), plugin.path.clone(), plugin.sha256.clone());
+    // Compiling takes seconds of CPU.
+    let loaded = tokio::task::spawn_blocking(move || {
+        let file = PluginFile::read(&path, pin.as_deref())?;
+        loader.load(file, settings)
+    });
+    match loaded.await {
+        Ok(Ok(loaded)) => Ok(loaded),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(panic) => Err(format!("the compiler failed: {panic}")),
+    }
+}
+
+/// An error and its causes, in one text.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Which lists name a plugin.
+#[derive(Debug, Clone, Copy)]
+struct Uses {
+    append: bool,
+    get: bool,
+    summary: bool,
+}
+
+impl Uses {
+    fn of(config: &Config, name: &str) -> Self {
+        let names = |list: &[Located<String>]| list.iter().any(|it| it.value == name);
+        Self {
+            append: names(&config.hooks.append),
+            get: names(&config.hooks.get),
+            summary: config.summary.plugin.as_ref().is_some_and(|it| it.value == name),
+        }
+    }
+
+    fn wants(self, interface: Interface) -> bool {
+        match interface {
+            Interface::BeforeAppend | Interface::AfterAppend => self.append,
+            Interface::BeforeGet | Interface::AfterGet => self.get,
+            Interface::Summarizer => self.summary,
+        }
+    }
+
+    /// The interfaces that will be called.
+    fn interfaces(self, plugin: &Plugin) -> Vec<Interface> {
+        let called = |it: &Interface| self.wants(*it) && plugin.exports(*it);
+        Interface::ALL.into_iter().filter(called).collect()
+    }
+
+    /// A plugin has what its lists name it for, and lists name it for all that it has.
+    fn check(self, plugin: &Plugin, config: &PluginConfig) -> Result<(), String> {
+        let exports: Vec<_> = Interface::ALL.into_iter().filter(|it| plugin.exports(*it)).collect();
+        let names =
+            |list: &[Interface]| list.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
+        let lists = [
+            (
+                self.append,
+                "hooks.append",
+                [Interface::BeforeAppend, Interface::AfterAppend].as_slice(),
+            ),
+            (self.get, "hooks.get", &[Interface::BeforeGet, Interface::AfterGet]),
+            (self.summary, "summary.plugin", &[Interface::Summarizer]),
+        ];
+        for (used, list, needs) in lists {
+            if used && !needs.iter().any(|it| plugin.exports(*it)) {
+                let (needs, exports) = (names(needs), names(&exports));
+                return Err(format!(
+                    "{list} names this plugin, which exports none of {needs} but {exports}: take it out of the list"
+                ));
+            }
+        }
+        let unused: Vec<_> = exports.into_iter().filter(|it| !self.wants(*it)).collect();
+        if !unused.is_empty() && !config.allow_unused {
+            return Err(format!(
+                "the plugin exports {}, and no list names it for that: name it, or write unused_exports = \"allow\"",
+                names(&unused)
+            ));
+        }
+        Ok(())
+    }
+}
