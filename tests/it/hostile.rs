@@ -1,0 +1,183 @@
+//! Guests that misbehave: each contained, each with an error of its own, and the daemon goes on.
+
+use std::time::Duration;
+
+use sessiond_tests::client::{Client, Reply};
+use sessiond_tests::daemon::Daemon;
+use sessiond_tests::wat;
+
+const SESSIONS: &str = "/v1/apps/shop/users/ann/sessions";
+const PAIR: &str =
+    r#"{"events":[{"role":"user","content":"one"},{"role":"user","content":"two"}]}"#;
+
+/// A daemon whose only append hook is a hostile guest.
+async fn daemon(name: &str, limits: &str) -> Daemon {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(format!("{name}.wasm"));
+    std::fs::write(&file, wat::component(&wat::hostile(name), "before-append-plugin")).unwrap();
+    let plugin = format!("[plugins.{name}]\npath = {file:?}\n[plugins.{name}.limits]\n{limits}\n");
+    let daemon = Daemon::start(&format!("[hooks]\nappend = [{name:?}]\n{plugin}")).await;
+    daemon.client().post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
+    daemon
+}
+
+async fn append(client: &Client) -> Reply {
+    client.post(&format!("{SESSIONS}/s/events"), PAIR).await
+}
+
+/// Nothing is stored, the plugin is named, and the daemon serves on.
+async fn refused(name: &str, limits: &str, status: u16, code: &str, failure: &str) -> Daemon {
+    let daemon = daemon(name, limits).await;
+    let client = daemon.client();
+    for _ in 0..2 {
+        let reply = append(&client).await.expect(status);
+        let json = reply.json();
+        assert_eq!(
+            (json["code"].as_str(), json["plugin"].as_str()),
+            (Some(code), Some(name)),
+            "{json}"
+        );
+        assert_eq!(json["failure"].as_str().unwrap_or_default(), failure);
+    }
+    client.get("/healthz").await.expect(200);
+    let session = client.get(&format!("{SESSIONS}/s")).await.expect(200).json();
+    assert_eq!(session["last_seq"], 0);
+    let count = format!("{{plugin=\"{name}\",hook=\"before-append\",kind=\"{failure}\"}} 2");
+    let metrics = client.get("/metrics").await.text;
+    assert!(failure.is_empty() || metrics.contains(&count), "{metrics}");
+    daemon
+}
+
+/// P1, P6: stopped at its deadline.
+#[tokio::test]
+async fn a_guest_that_loops() {
+    let daemon = refused("spin", "time = \"100ms\"", 504, "plugin_time_out", "time-out").await;
+    assert!(daemon.log().contains("time-out: the call ran past `limits.time`"));
+}
+
+/// P42, P43: stopped at its limit, which is named.
+#[tokio::test]
+async fn a_guest_that_takes_memory_without_end() {
+    let daemon = refused("hog", "memory = \"8MiB\"", 500, "plugin_failed", "memory-limit").await;
+    assert!(daemon.log().contains("8388608 allowed by `limits.memory`"), "{}", daemon.log());
+}
+
+/// P13, P17: a trap ends the instance, not the plugin, and never lets an event through.
+#[tokio::test]
+async fn a_guest_that_traps() {
+    let daemon = refused("trap", "", 500, "plugin_failed", "trap").await;
+    assert!(daemon.log().contains("unreachable"), "{}", daemon.log());
+}
+
+/// P74
+#[tokio::test]
+async fn a_guest_that_recurses_without_end() {
+    refused("recurse", "", 500, "plugin_failed", "trap").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_returns_what_is_not_its_memory() {
+    refused("wild", "", 500, "plugin_failed", "trap").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_returns_a_handle_it_never_got() {
+    refused("forge", "", 500, "plugin_failed", "trap").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_returns_an_event_twice() {
+    refused("double", "", 500, "plugin_failed", "trap").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_changes_the_order() {
+    let daemon = refused("reverse", "", 500, "plugin_failed", "bad-answer").await;
+    assert!(daemon.log().contains("another order"), "{}", daemon.log());
+}
+
+/// A rejection is data: it reaches the client, and does not break the log.
+#[tokio::test]
+async fn a_guest_that_rejects() {
+    let daemon = refused("deny", "", 422, "hook_denied", "").await;
+    let reply = append(&daemon.client()).await.json();
+    assert_eq!(reply["rejection"], "not\n\"here\"");
+    assert!(!daemon.log().contains("\n\"here\""));
+}
+
+/// P29: a handle kept for a later call finds nothing behind it.
+#[tokio::test]
+async fn a_guest_that_keeps_a_handle() {
+    let daemon = daemon("keep", "max_instances = 1").await;
+    let client = daemon.client();
+    let first = append(&client).await.expect(200).json();
+    assert_eq!(first["items"][0]["dropped_by"], "keep");
+    let second = append(&client).await.expect(500).json();
+    assert_eq!((&second["code"], &second["failure"]), (&"plugin_failed".into(), &"trap".into()));
+    assert!(daemon.log().contains("stale-handle"), "{}", daemon.log());
+    // The instance is gone, and with it what it kept.
+    assert_eq!(append(&client).await.expect(200).json()["items"][0]["dropped_by"], "keep");
+    let session = client.get(&format!("{SESSIONS}/s")).await.text;
+    assert!(!session.contains("STALE"));
+}
+
+/// P45: what is too much is dropped, counted and escaped; the call goes on.
+#[tokio::test]
+async fn a_guest_that_floods_the_log() {
+    let daemon = daemon("flood", "").await;
+    append(&daemon.client()).await.expect(200);
+    let log = daemon.log();
+    assert!(log.len() < 600_000, "{} bytes", log.len());
+    assert!(log.contains("a flood\\nwith a break"), "{log}");
+    assert!(!log.contains("\u{1b}[31m") && !log.contains("\nwith a break"));
+    assert!(log.contains("logged too much"));
+    let metrics = daemon.client().get("/metrics").await.text;
+    assert!(
+        metrics.contains("sessiond_plugin_log_dropped_bytes_total{plugin=\"flood\"}"),
+        "{metrics}"
+    );
+}
+
+/// P97, R97: guests that spin hold up nobody but their own callers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_answers_while_guests_spin() {
+    let daemon = daemon("spin", "time = \"3s\"").await;
+    let client = daemon.client();
+    let mut spinning = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let client = client.clone();
+        spinning.spawn(async move { append(&client).await });
+    }
+    let spins = async || {
+        let metrics = client.get("/metrics").await.text;
+        metrics.contains("sessiond_plugin_running{plugin=\"spin\"} 2").then_some(())
+    };
+    sessiond_tests::wait::eventually("two guests spin", spins).await;
+    for _ in 0..20 {
+        let health = tokio::time::timeout(Duration::from_secs(1), client.get("/healthz"));
+        health.await.expect("health answers while guests spin").expect(200);
+    }
+    assert!(
+        spinning.try_join_next().is_none(),
+        "the guests have stopped too early to prove anything"
+    );
+    while let Some(reply) = spinning.join_next().await {
+        reply.unwrap().expect(504);
+    }
+}
+
+/// `on_error = "skip"` goes on without a plugin that fails.
+#[tokio::test]
+async fn a_failure_may_be_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = "[hooks]\nappend = [\"trap\", \"pass\"]\n".to_owned();
+    for (name, policy) in [("trap", "skip"), ("pass", "reject")] {
+        let file = folder.path().join(format!("{name}.wasm"));
+        std::fs::write(&file, wat::component(&wat::hostile(name), "before-append-plugin")).unwrap();
+        config.push_str(&format!("[plugins.{name}]\npath = {file:?}\non_error = {policy:?}\n"));
+    }
+    let daemon = Daemon::start(&config).await;
+    let client = daemon.client();
+    client.post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
+    assert_eq!(append(&client).await.expect(200).json()["last_seq"], 2);
+}

@@ -1,0 +1,17 @@
+//! The tests of the whole: a real daemon, a real Redis, real components, a real client.
+//!
+//! One binary, since each would link for seconds. `scripts/test` builds what it needs.
+
+mod architecture;
+mod cli;
+mod conformance;
+mod documents;
+mod faults;
+mod hooks;
+mod hostile;
+mod http;
+mod plugin_author;
+mod redis_store;
+mod replay;
+mod shutdown;
+mod summaries;

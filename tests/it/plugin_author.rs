@@ -1,0 +1,146 @@
+//! What authors of plugins do: new, wit, check, test.
+
+use std::path::Path;
+
+use sessiond_tests::daemon::{guest, program, run};
+
+async fn text(args: &[&str]) -> (bool, String) {
+    let output = run(args).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+/// P79: a plugin is looked at without a daemon.
+#[tokio::test]
+async fn a_plugin_is_checked() {
+    let (good, told) =
+        text(&["plugin", "check", guest("redact-secrets-rust").to_str().unwrap()]).await;
+    assert!(good, "{told}");
+    for wanted in [
+        "exports before-append",
+        "imports sessiond:plugin/types@0.1.0",
+        "sha256",
+        "every hook answers",
+    ] {
+        assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
+    }
+}
+
+/// P80: hooks are run on recorded events, and what they change is shown.
+#[tokio::test]
+async fn hooks_are_tried_on_recorded_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.ndjson");
+    let lines = [
+        r#"{"role":"user","content":"write to a@b.example"}"#,
+        r#"{"id":"x","event":{"role":"assistant","content":"done"}}"#,
+    ];
+    std::fs::write(&events, lines.join("\n")).unwrap();
+    let events = events.to_str().unwrap();
+    let (good, told) = text(&[
+        "plugin",
+        "test",
+        guest("redact-secrets-rust").to_str().unwrap(),
+        "--events",
+        events,
+    ])
+    .await;
+    assert!(good, "{told}");
+    assert!(
+        told.contains("-  \"content\": \"write to a@b.example\"")
+            || told.contains("-  \"content\""),
+        "{told}"
+    );
+    assert!(
+        told.contains("+")
+            && told.contains("[email]")
+            && told.contains("event 2 (before-append): unchanged"),
+        "{told}"
+    );
+
+    let turns: String = (0..6)
+        .map(|turn| format!("{{\"role\":\"user\",\"content\":\"question {turn}\"}}\n"))
+        .collect();
+    std::fs::write(events, turns).unwrap();
+    let (good, told) = text(&[
+        "plugin",
+        "test",
+        guest("recent-turns-javascript").to_str().unwrap(),
+        "--events",
+        events,
+    ])
+    .await;
+    assert!(good && told.contains("a read (after-get):") && told.contains("question 1"), "{told}");
+    let (good, told) = text(&[
+        "plugin",
+        "test",
+        guest("rolling-summary-python").to_str().unwrap(),
+        "--events",
+        events,
+    ])
+    .await;
+    assert!(
+        good && told.contains("should-summarize: true") && told.contains("question 5"),
+        "{told}"
+    );
+    std::fs::write(events, "{\"no\":").unwrap();
+    let (good, told) = text(&[
+        "plugin",
+        "test",
+        guest("redact-secrets-rust").to_str().unwrap(),
+        "--events",
+        events,
+    ])
+    .await;
+    assert!(!good && told.contains("events.ndjson:1: "), "{told}");
+}
+
+#[tokio::test]
+async fn the_contract_is_written_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, told) = text(&["plugin", "wit", folder.path().join("wit").to_str().unwrap()]).await;
+    assert!(good, "{told}");
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_path(folder.path().join("wit")).unwrap();
+    assert_eq!(resolve.packages[package].name.to_string(), "sessiond:plugin@0.1.0");
+}
+
+/// A new project has what its language needs, and its name in the right places.
+#[tokio::test]
+async fn new_projects_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for (language, files) in [
+        ("rust", &["Cargo.toml", "src/lib.rs", "README.md", "wit/types.wit"][..]),
+        ("javascript", &["package.json", "README.md", "wit/types.wit"]),
+        ("python", &["README.md", "wit/types.wit"]),
+    ] {
+        let name = format!("my-{language}-hook");
+        let run = tokio::process::Command::new(program())
+            .args(["plugin", "new", "--lang", language, &name])
+            .current_dir(folder.path())
+            .output()
+            .await
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        for file in files {
+            assert!(folder.path().join(&name).join(file).is_file(), "{language}: {file}");
+        }
+        assert_no_placeholder(&folder.path().join(&name));
+    }
+    let (good, told) = text(&["plugin", "new", "--lang", "rust", "../Escape"]).await;
+    assert!(!good && told.contains("is no name for a project"), "{told}");
+}
+
+fn assert_no_placeholder(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_no_placeholder(&path);
+        } else {
+            assert!(!path.to_string_lossy().ends_with(".tmpl"), "{}", path.display());
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("{{name"), "{}", path.display());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Many writers at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sessiond_core::store::{Condition, Prefer, Range, SessionStore, StoreError, StoreRules};
+use sessiond_redis::RedisStore;
+use sessiond_tests::redis_server::RedisServer;
+use tokio::task::JoinSet;
+
+use super::{append, create, entry, key, read, said, set};
+
+fn unlimited() -> StoreRules {
+    StoreRules { event_limit: None, ..StoreRules::default() }
+}
+
+/// Two daemons on one Redis.
+async fn daemons(server: &RedisServer, rules: StoreRules) -> [Arc<RedisStore>; 2] {
+    [Arc::new(server.store(rules.clone()).await), Arc::new(server.store(rules).await)]
+}
+
+/// R9: 16 writers of 50 events each: all are there once, and each writer's in its own order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_lost_or_doubled() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, unlimited()).await;
+    create(&*stores[0], &key("s")).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..16 {
+        let store = stores[writer % 2].clone();
+        writers.spawn(async move {
+            for at in 0..50 {
+                let done = append(&*store, &key("s"), said(&format!("{writer}-{at}"), "x")).await;
+                assert!(!done.unwrap().outcomes[0].duplicate);
+            }
+        });
+    }
+    writers.join_all().await;
+    let snapshot = read(&*stores[0], &key("s")).await;
+    assert_eq!(snapshot.entries.len(), 800);
+    assert_eq!(snapshot.header.revision, 801);
+    let mut next = BTreeMap::new();
+    for (at, entry) in snapshot.entries.iter().enumerate() {
+        assert_eq!(entry.sequence, at as u64 + 1);
+        let (writer, number) = entry.event.id().split_once('-').unwrap();
+        let wanted = next.entry(writer.to_owned()).or_insert(0);
+        assert_eq!(number.parse(), Ok(*wanted));
+        *wanted += 1;
+    }
+}
+
+/// R6: 32 writers of 100 changes of state each, on keys of their own, in all scopes: none is lost.
+/// Nothing is left in an outbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_change_of_state_is_lost() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, StoreRules::default()).await;
+    for session in 0..4 {
+        create(&*stores[0], &key(&format!("s{session}"))).await;
+    }
+    let mut writers = JoinSet::new();
+    for writer in 0..32_usize {
+        let store = stores[writer % 2].clone();
+        writers.spawn(async move {
+            let key = key(&format!("s{}", writer % 4));
+            let scope = ["", "user:", "app:"][writer % 3];
+            for at in 0..100 {
+                let state =
+                    format!(r#"{{"{scope}w{writer}-{at}":{at},"{scope}last{writer}":{at}}}"#);
+                append(&*store, &key, set(&format!("{writer}-{at}"), &state)).await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let mut all = BTreeMap::new();
+    for session in 0..4 {
+        let state = read(&*stores[0], &key(&format!("s{session}"))).await.state;
+        all.extend(state.merged());
+    }
+    assert_eq!(all.len(), 32 * 101);
+    for writer in 0..32 {
+        let last = all.iter().find(|(key, _)| key.ends_with(&format!("last{writer}"))).unwrap();
+        assert_eq!(last.1.to_json(), "99");
+    }
+    assert!(!server.keys().await.contains(&"sd:{app}:o".to_owned()), "marks are left");
+}
+
+/// R8: whatever is written meanwhile, a read shows the state as of the last entry that it shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_are_of_one_moment() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, StoreRules { event_limit: Some(10), ..unlimited() }).await;
+    create(&*stores[0], &key("s")).await;
+    let writer = stores[0].clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        for at in 1..=400 {
+            let state = format!(r#"{{"n":{at},"user:n":{at}}}"#);
+            append(&*writer, &key("s"), set(&at.to_string(), &state)).await.unwrap();
+        }
+    });
+    let newest = Range { limit: 3, prefer: Prefer::Newest, ..super::ALL };
+    let mut last = 0;
+    while last < 400 {
+        let snapshot = stores[1].read(&key("s"), newest).await.unwrap().unwrap();
+        let Some(entry) = snapshot.entries.last() else { continue };
+        assert!(entry.sequence >= last);
+        last = entry.sequence;
+        assert_eq!(snapshot.header.last_sequence, last);
+        assert_eq!(super::json(snapshot.state.session.get("n")), Some(last.to_string()));
+        assert_eq!(super::json(snapshot.state.user.get("n")), Some(last.to_string()));
+    }
+    tasks.join_all().await;
+}
+
+/// R1 and R3: without a condition nobody is too late; with one, exactly one of those who saw the same
+/// revision writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_those_who_saw_the_same_one_writes() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, unlimited()).await;
+    let header = create(&*stores[0], &key("s")).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..20_usize {
+        let store = stores[writer % 2].clone();
+        let condition = Condition { generation: None, revision: Some(header.revision) };
+        writers.spawn(async move {
+            let entries = [entry(said(&writer.to_string(), "x"))];
+            match store.append(&key("s"), condition, &entries).await {
+                Ok(_) => 1,
+                Err(StoreError::OtherRevision { current: 2, .. }) => 0,
+                Err(other) => panic!("{other:?}"),
+            }
+        });
+    }
+    assert_eq!(writers.join_all().await.iter().sum::<i32>(), 1);
+    append(&*stores[1], &key("s"), said("late", "x")).await.unwrap();
+}
+
+/// R10: the same append from many sides is stored once, and every answer has the same sequence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_from_many_sides_are_one() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, unlimited()).await;
+    create(&*stores[0], &key("s")).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..20_usize {
+        let store = stores[writer % 2].clone();
+        writers.spawn(async move {
+            let event = set("same", r#"{"app:n":1}"#);
+            append(&*store, &key("s"), event).await.unwrap().outcomes.remove(0)
+        });
+    }
+    let outcomes = writers.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| !outcome.duplicate).count(), 1);
+    assert!(outcomes.iter().all(|outcome| outcome.fate == outcomes[0].fate));
+    assert_eq!(read(&*stores[0], &key("s")).await.entries.len(), 1);
+}

@@ -1,0 +1,96 @@
+//! Summaries: when they are due, what they cover, and what they never do.
+
+use sessiond_tests::client::Client;
+use sessiond_tests::daemon::{Daemon, guest};
+use sessiond_tests::wait::eventually;
+
+const SESSION: &str = "/v1/apps/shop/users/ann/sessions/s";
+
+async fn daemon(options: &str) -> Daemon {
+    let file = guest("rolling-summary-python");
+    let daemon = Daemon::start(&format!(
+        "[summary]\nplugin = \"rolling\"\n{options}\n[plugins.rolling]\npath = {file:?}\n"
+    ))
+    .await;
+    daemon.client().post("/v1/apps/shop/users/ann/sessions", r#"{"id":"s"}"#).await.expect(201);
+    daemon
+}
+
+async fn say(client: &Client, turns: std::ops::Range<usize>) {
+    for turn in turns {
+        let body = format!(
+            r#"{{"events":[{{"role":"user","content":"question {turn}"}},{{"role":"assistant","content":"answer {turn}"}}]}}"#
+        );
+        client.post(&format!("{SESSION}/events"), body).await.expect(200);
+    }
+}
+
+async fn boundary(client: &Client) -> u64 {
+    let summaries = client.get(&format!("{SESSION}/summaries")).await.expect(200).json();
+    summaries["summaries"][0]["last_seq"].as_u64().unwrap_or(0)
+}
+
+/// R61, R62, R74: due above 20 events, carried on from boundary to boundary, and no event is deleted.
+#[tokio::test]
+async fn a_summary_is_made_when_it_is_due_and_carried_on() {
+    let daemon = daemon("").await;
+    let client = daemon.client();
+    say(&client, 0..10).await;
+    assert_eq!(boundary(&client).await, 0);
+    say(&client, 10..11).await;
+    eventually("a summary", async || (boundary(&client).await == 22).then_some(())).await;
+    say(&client, 11..21).await;
+    assert_eq!(boundary(&client).await, 22);
+    say(&client, 21..22).await;
+    eventually("the next", async || (boundary(&client).await == 44).then_some(())).await;
+
+    let session = client.get(&format!("{SESSION}?summary=include")).await.json();
+    assert_eq!(session["events"].as_array().unwrap().len(), 44);
+    let text = session["summaries"][0]["text"].as_str().unwrap();
+    assert!(text.contains("question 0") && text.contains("question 21"), "{text}");
+    assert_eq!(session["summaries"][0]["first_seq"], 1);
+    let replaced = client.get(&format!("{SESSION}?summary=replace")).await.json();
+    // Nothing is left but the turn that a window begins with.
+    assert_eq!(replaced["events"].as_array().unwrap().len(), 1);
+    let metrics = client.get("/metrics").await.text;
+    assert!(metrics.contains("sessiond_summary_jobs_total{outcome=\"stored\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_summary_is_made_on_demand() {
+    let daemon = daemon("min_events = 1000\nmin_tokens = 100000").await;
+    let client = daemon.client();
+    let summaries = format!("{SESSION}/summaries");
+    let ask = async |body: &str| client.post(&summaries, body.to_owned()).await;
+    assert_eq!(ask(r#"{"wait":true}"#).await.expect(200).json()["outcome"], "nothing_new");
+    say(&client, 0..2).await;
+    let made = ask(r#"{"wait":true,"force":true}"#).await.expect(200).json();
+    assert_eq!((&made["outcome"], &made["last_seq"]), (&"stored".into(), &4.into()));
+    assert_eq!(
+        ask(r#"{"wait":true,"force":true}"#).await.expect(200).json()["outcome"],
+        "nothing_new"
+    );
+    say(&client, 2..3).await;
+    ask("").await.expect(202);
+    eventually("a summary", async || (boundary(&client).await == 6).then_some(())).await;
+    let missing = client.post("/v1/apps/shop/users/ann/sessions/none/summaries", "").await;
+    assert_eq!(missing.expect(404).code(), "session_not_found");
+}
+
+/// A summary says which events it never saw.
+#[tokio::test]
+async fn what_was_trimmed_before_a_summary_saw_it_is_told() {
+    let file = guest("rolling-summary-python");
+    let config = format!(
+        "[session]\nevent_limit = 4\n[summary]\nplugin = \"rolling\"\n[plugins.rolling]\npath = {file:?}\n"
+    );
+    let daemon = Daemon::start(&config).await;
+    let client = daemon.client();
+    client.post("/v1/apps/shop/users/ann/sessions", r#"{"id":"s"}"#).await.expect(201);
+    say(&client, 0..5).await;
+    client.post(&format!("{SESSION}/summaries"), r#"{"wait":true,"force":true}"#).await.expect(200);
+    let summary = client.get(&format!("{SESSION}/summaries")).await.json()["summaries"][0].clone();
+    assert_eq!(summary["unseen"]["first_seq"], 1);
+    assert_eq!(summary["unseen"]["last_seq"], 6);
+    assert_eq!((&summary["first_seq"], &summary["last_seq"]), (&7.into(), &10.into()));
+}

@@ -1,0 +1,163 @@
+//! The daemon, run as a process.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::wait::eventually;
+
+/// A daemon that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    folder: TempDir,
+    address: String,
+}
+
+/// The program under test, which `cargo build` has put beside this one.
+///
+/// # Panics
+/// When it is not there.
+pub fn program() -> PathBuf {
+    let this = std::env::current_exe().expect("a test has a path");
+    let found = this.ancestors().map(|folder| folder.join("sessiond")).find(|path| path.is_file());
+    found.expect("sessiond is not built: run `cargo build --workspace`, or scripts/test")
+}
+
+/// A plugin that `scripts/guests` has built.
+///
+/// # Panics
+/// When it is not there.
+pub fn guest(name: &str) -> PathBuf {
+    let program = program();
+    let target = program.parent().and_then(Path::parent).expect("target/PROFILE/sessiond");
+    let path = target.join("guests").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{name} is not built: run scripts/guests {name}, or scripts/test");
+    path
+}
+
+impl Daemon {
+    /// Starts a daemon with a configuration, on a free port of the loopback interface.
+    pub async fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the daemon");
+        Self::start_in(folder, config, "127.0.0.1:0").await
+    }
+
+    /// Starts a daemon on an address.
+    async fn start_in(folder: TempDir, config: &str, listen: &str) -> Self {
+        let socket = folder.path().join("admin.sock");
+        let config = format!("[server]\nlisten = {listen:?}\nadmin_socket = {socket:?}\n{config}");
+        std::fs::write(folder.path().join("sessiond.toml"), config).expect("a configuration");
+        let log = File::options().create(true).append(true).open(folder.path().join("log"));
+        let log = log.expect("a log");
+        let before = log.metadata().map_or(0, |log| log.len());
+        let child = Command::new(program())
+            .args(["serve", "--config"])
+            .arg(folder.path().join("sessiond.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        let mut daemon = Self { child, folder, address: String::new() };
+        daemon.address = daemon.wait_for_address(before).await;
+        daemon
+    }
+
+    async fn wait_for_address(&mut self, skip: u64) -> String {
+        eventually("the daemon listens", async || {
+            let log = self.log();
+            let log = log.get(usize::try_from(skip).ok()?..)?;
+            let address = log.split("listening address=").nth(1)?.split_whitespace().next()?;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the daemon has ended: {status}\n{log}");
+            }
+            Some(address.to_owned())
+        })
+        .await
+    }
+
+    /// Starts another daemon where this one was: same configuration, same address, same log.
+    pub async fn again(mut self) -> Self {
+        self.kill();
+        let config = std::fs::read_to_string(self.config()).expect("the configuration");
+        let config = config.splitn(4, '\n').nth(3).unwrap_or_default().to_owned();
+        let (folder, address) = (
+            std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder")),
+            self.address.clone(),
+        );
+        Self::start_in(folder, &config, &address).await
+    }
+
+    /// A client for it.
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://{}", self.address))
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The path of its configuration.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("sessiond.toml")
+    }
+
+    /// A folder that goes with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends it SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        eventually("the daemon ends", async || self.child.try_wait().ok().flatten()).await
+    }
+
+    /// What it has stored, as `sessiond export --raw` prints it.
+    pub async fn export(&self) -> Vec<serde_json::Value> {
+        let run = tokio::process::Command::new(program())
+            .args(["export", "--raw", "--config"])
+            .arg(self.config())
+            .output();
+        let output = run.await.expect("the export runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("the export is text");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// Runs the program with arguments, to its end.
+pub async fn run(args: &[&str]) -> std::process::Output {
+    let run = tokio::process::Command::new(program()).args(args).stdin(Stdio::null()).output();
+    run.await.expect("the program runs")
+}

@@ -1,0 +1,13 @@
+//! What the tests work with: real servers, a real daemon, a real client.
+//!
+//! Nothing here is part of the product. The daemon is run as a process, so that the tests see what
+//! its users see.
+
+pub mod client;
+pub mod daemon;
+pub mod demo;
+pub mod redis_server;
+pub mod replay;
+pub mod scenario;
+pub mod wait;
+pub mod wat;

@@ -1,0 +1,50 @@
+//! Guests written as WebAssembly text: they need no toolchain, and do what no compiler would.
+
+use std::path::{Path, PathBuf};
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// The WIT package.
+fn wit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")
+}
+
+/// A guest under `tests/hostile`.
+pub fn hostile(name: &str) -> String {
+    read(name).replace("  ;; prelude\n", &read("prelude"))
+}
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile").join(format!("{name}.wat"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The bytes of a core module.
+pub fn module(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A component for a world of the package.
+pub fn component(text: &str, world: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit()).expect("the WIT package");
+    encode(text, &resolve, package, world)
+}
+
+/// A component for a world of another package, given as text.
+pub fn foreign_component(text: &str, wit: &str, world: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("foreign.wit", wit).expect("a WIT package");
+    encode(text, &resolve, package, world)
+}
+
+fn encode(text: &str, resolve: &Resolve, package: wit_parser::PackageId, world: &str) -> Vec<u8> {
+    let mut module = module(text);
+    let world = resolve.select_world(&[package], Some(world)).expect("a world");
+    embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8, false)
+        .expect("metadata");
+    let mut encoder = ComponentEncoder::default();
+    let encoded = encoder.validate(true).module(&module).and_then(|encoder| encoder.encode());
+    encoded.unwrap_or_else(|error| panic!("{error:?}"))
+}
