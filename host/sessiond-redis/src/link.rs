@@ -18,6 +18,8 @@ pub(crate) struct Link {
     live: Mutex<Option<Arc<Live>>>,
     /// Held by who makes a connection. When that failed for the last time, and why.
     gate: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
+    /// Whether the last attempt failed, so that the log tells it once.
+    down: AtomicBool,
 }
 
 /// What all links have in common.
@@ -40,7 +42,8 @@ pub(crate) struct Live {
 
 impl Link {
     pub(crate) fn new(target: Arc<Target>) -> Self {
-        Self { target, live: Mutex::default(), gate: tokio::sync::Mutex::default() }
+        let gate = tokio::sync::Mutex::default();
+        Self { target, live: Mutex::default(), gate, down: AtomicBool::new(false) }
     }
 
     /// The connection, made anew if there is none, before that time.
@@ -50,7 +53,19 @@ impl Link {
         }
         let after = until.saturating_duration_since(Instant::now());
         let made = timeout_at(until, self.make(after)).await;
-        made.map_err(|_| self.target.no_answer(after))?
+        let made = made.unwrap_or_else(|_| Err(self.target.no_answer(after)));
+        let failed = made.is_err();
+        if self.down.swap(failed, Ordering::Relaxed) != failed {
+            let address = &self.target.address;
+            match &made {
+                Ok(_) => tracing::info!(address, "Redis is back"),
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = error;
+                    tracing::warn!(address, error, "Redis cannot be used");
+                }
+            }
+        }
+        made
     }
 
     fn current(&self) -> Option<Arc<Live>> {
@@ -95,9 +110,7 @@ impl Target {
         let lost = Arc::new(AtomicBool::new(false));
         let mut config =
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        if self.client.get_connection_info().redis_settings().protocol()
-            != redis::ProtocolVersion::RESP2
-        {
+        if self.client.get_connection_info().redis_settings().protocol().supports_resp3() {
             // So an idle connection that the server closes is known at once, and costs no request.
             let lost = lost.clone();
             config = config.set_push_sender(move |push: PushInfo| {
@@ -154,8 +167,8 @@ impl Live {
         }
     }
 
-    /// Gives the connection up if nothing was heard of it since then: a machine that is gone does not
-    /// say so.
+    /// Gives the connection up if nothing was heard of it since then: a machine that is gone does
+    /// not say so.
     pub(crate) fn doubt(&self, since: Instant) {
         let heard = self.since + Duration::from_micros(self.heard.load(Ordering::Relaxed));
         if heard < since {

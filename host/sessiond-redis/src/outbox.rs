@@ -1,9 +1,10 @@
 //! Changes of an app's state on their way from a session to the app.
 //!
 //! They live in two slots, so no single step can make them. The append leaves them in the session's
-//! outbox; whoever finds them there makes them in the app's state and clears the outbox. Each has the
-//! time of its append, and an earlier one never overwrites a later one, so to make it twice does no
-//! harm. Before the append, a mark is left in the app's slot: by it the sweep finds what was cut off.
+//! outbox; whoever finds them there makes them in the app's state and clears the outbox. Each has
+//! the time of its append, and an earlier one never overwrites a later one, so to make it twice
+//! does no harm. Before the append, a mark is left in the app's slot: by it the sweep finds what
+//! was cut off.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

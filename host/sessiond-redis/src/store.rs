@@ -8,6 +8,7 @@ mod keys;
 mod list;
 mod outbox;
 mod read;
+mod reading;
 mod state;
 mod summary;
 mod sweep;
@@ -34,6 +35,9 @@ use crate::keyspace::Keyspace;
 use crate::link::Target;
 use crate::schema::Schema;
 use crate::server;
+
+/// The longest that anything is waited for, whatever the configuration says.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Sessions in one Redis.
 #[derive(Debug)]
@@ -70,11 +74,11 @@ impl RedisStore {
             address: client.get_connection_info().addr().to_string(),
             client,
             client_name: config.client_name,
-            connect_timeout: config.connect_timeout,
+            connect_timeout: config.connect_timeout.min(LONGEST),
             schema: Schema::new(keyspace.schema()),
         };
         server::check(&target, config.require_noeviction).await?;
-        let client = Client::new(target, config.command_timeout);
+        let client = Client::new(target, config.command_timeout.min(LONGEST));
         client.connect().await?;
         Ok(Self { client, keyspace, terms: Terms::new(&rules) })
     }
@@ -82,6 +86,9 @@ impl RedisStore {
 
 fn open(url: &str) -> Result<RedisClient, Error> {
     let mut info = url.into_connection_info().map_err(Error::Url)?;
+    // A command must not wait until the answer to the one before is acknowledged.
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    info = info.set_tcp_settings(tcp);
     if !url.contains("protocol=") {
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         info = info.set_redis_settings(settings);
@@ -95,7 +102,7 @@ impl Terms {
         // Redis adds it to the current time, in 64 bits; the scripts do it in doubles.
         let ttl = |time: Option<Duration>| time.map_or(0, |time| millis(time).clamp(1, 1 << 48));
         Self {
-            event_limit: rules.event_limit,
+            event_limit: rules.event_limit.map(|limit| limit.max(1)),
             session_ttl: ttl(rules.session_ttl),
             app_state_ttl: ttl(rules.app_state_ttl),
             user_state_ttl: ttl(rules.user_state_ttl),

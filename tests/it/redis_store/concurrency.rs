@@ -156,3 +156,24 @@ async fn retries_from_many_sides_are_one() {
     assert!(outcomes.iter().all(|outcome| outcome.fate == outcomes[0].fate));
     assert_eq!(read(&*stores[0], &key("s")).await.entries.len(), 1);
 }
+
+/// R49: 500 clients at once are all served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_are_served() {
+    let server = RedisServer::start().await;
+    let stores = daemons(&server, StoreRules::default()).await;
+    let mut clients = JoinSet::new();
+    for client in 0..500_usize {
+        let store = stores[client % 2].clone();
+        clients.spawn(async move {
+            let key = key(&format!("s{client}"));
+            create(&*store, &key).await;
+            append(&*store, &key, set("1", r#"{"k":1,"user:k":2}"#)).await.unwrap();
+            read(&*store, &key).await.entries.len()
+        });
+    }
+    assert!(clients.join_all().await.into_iter().all(|entries| entries == 1));
+    let connected: String = server.ask("INFO clients").await;
+    let line = connected.lines().find_map(|line| line.strip_prefix("connected_clients:"));
+    assert!(line.unwrap().trim().parse::<u32>().unwrap() <= 10, "{connected}");
+}

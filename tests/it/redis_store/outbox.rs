@@ -208,6 +208,58 @@ async fn whatever_is_cut_off_reaches_the_app() {
     assert!(stored.iter().all(|key| state.contains_key(key)));
 }
 
+/// R11: connections that break at any point of an append, so that nobody knows whether it was made: what
+/// is stored reaches the app, though each session is written once and never read before the sweep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_has_no_answer_reaches_the_app() {
+    let server = RedisServer::start().await;
+    let store = Arc::new(server.store(StoreRules::default()).await);
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let store = store.clone();
+        writers.spawn(async move {
+            for at in 0..40 {
+                let name = format!("w{writer}-{at}");
+                let mut tries = 0;
+                while store.create(&key(&name), &[]).await.is_err() {
+                    tries += 1;
+                    assert!(tries < 1_000);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let event = set(&name, &format!(r#"{{"app:{name}":1}}"#));
+                // It is made, or not, or nobody knows.
+                let _ = append(&*store, &key(&name), event).await;
+            }
+        });
+    }
+    while !writers.is_empty() {
+        let _: i64 = server.ask("CLIENT KILL TYPE normal").await;
+        let step = tokio::time::timeout(Duration::from_millis(2), writers.join_next()).await;
+        if let Ok(Some(done)) = step {
+            done.unwrap();
+        }
+    }
+    let other = server.store(StoreRules::default()).await;
+    other.sweep().await.unwrap();
+    let app = other.app_state(key("s").app_key()).await.unwrap();
+    let (mut stored, mut asked) = (0, 0);
+    for writer in 0..8 {
+        for at in 0..40 {
+            let name = format!("w{writer}-{at}");
+            let Some(snapshot) = other.read(&key(&name), super::ALL).await.unwrap() else {
+                continue;
+            };
+            asked += 1;
+            if !snapshot.entries.is_empty() {
+                assert!(app.contains_key(&name), "{name} is stored, and its change is not made");
+                stored += 1;
+            }
+        }
+    }
+    assert_eq!(asked, 320);
+    assert_eq!(app.len(), stored);
+}
+
 /// Waits for what was sent before: replies come in order on each of the few connections.
 async fn eventually_quiet(store: &dyn SessionStore) {
     for _ in 0..20 {

@@ -1,7 +1,9 @@
--- Changes an app's state. A change never overwrites a later one, and what is removed leaves its time.
+-- Changes an app's state. A change never overwrites a later one, and what is removed leaves its
+-- time.
 --
--- KEYS: 1 the app's state. ARGV: 1 app state ttl in ms or 0; then, for each change, its time in
--- microseconds ('' for now, which is later than all before), the key, and the value ('' to remove it).
+-- KEYS: 1 the app's state.
+-- ARGV: 1 app state ttl in ms or 0; then, for each change, its time in microseconds ('' for now, which
+--       is later than all before), the key, and the value ('' to remove it).
 
 local now = nil
 for i = 2, #ARGV, 3 do

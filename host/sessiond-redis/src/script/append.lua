@@ -2,10 +2,10 @@
 --
 -- KEYS: 1 session, 2 entries, 3 ids now, 4 ids before, 5 the user's state, 6 sessions by update,
 --       7 sessions by expiry.
--- ARGV: 1 the session's name in keys, 2 event limit or '', 3 session ttl in ms or 0, 4 user state ttl
---       in ms or 0, 5 the longest that a call stays open in ms, 6 mark of the outbox or '', 7 number of
---       entries, 8 generation or '', 9 revision or '', 10 '1' if the entry that would follow
---       contradicts one of these; then the ids, then the digests, then the entries.
+-- ARGV: 1 the session's name in keys, 2 event limit or '', 3 session ttl in ms or 0, 4 user state
+--       ttl in ms or 0, 5 the longest that a call stays open in ms, 6 mark of the outbox or '',
+--       7 number of entries, 8 generation or '', 9 revision or '', 10 '1' if the entry that would
+--       follow contradicts one of these; then the ids, then the digests, then the entries.
 
 local session = redis.call('HMGET', KEYS[1], '#g', '#n', '#p', '#o')
 local generation, numbers, pending, open = session[1], session[2], session[3], session[4]

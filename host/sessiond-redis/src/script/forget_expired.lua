@@ -1,7 +1,7 @@
 -- Takes up to 100 sessions that are over out of the lists of a user's sessions.
 --
--- A session's time to live is on its keys. What the list by expiry says is only when to look: writes
--- and reads move the end of a session without telling it.
+-- A session's time to live is on its keys. What the list by expiry says is only when to look:
+-- writes and reads move the end of a session without telling it.
 local function forget_expired(by_update, by_expiry, hashes, ms)
   local due = redis.call('ZRANGEBYSCORE', by_expiry, '-inf', ms, 'LIMIT', 0, 100)
   for _, name in ipairs(due) do

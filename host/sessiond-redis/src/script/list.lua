@@ -1,5 +1,5 @@
--- Lists a user's sessions, newest first, and forgets those that are over. `forget_expired.lua` comes
--- before.
+-- Lists a user's sessions, newest first, and forgets those that are over. `forget_expired.lua`
+-- comes before.
 --
 -- KEYS: 1 sessions by update, 2 sessions by expiry.
 -- ARGV: 1 what the keys of the sessions begin with, 2 where to begin ('+inf' or '(' and a time),

@@ -1,15 +1,15 @@
--- The second half of a creation and of an append: first finds out what the new entries amount to, then
--- writes it. `keep_lists.lua` and one of `create.lua` and `append.lua` come before.
+-- The second half of a creation and of an append: first finds out what the new entries amount to,
+-- then writes it. `keep_lists.lua` and one of `create.lua` and `append.lua` come before.
 --
 -- The first write is an HSET, which Redis refuses when its memory is full; those after it, it lets
 -- pass. So either all is written or nothing.
 --
--- An entry that a plugin dropped is '-' and the name of the plugin. Others are: kind ('e' for an event,
--- 'u' for one that begins a user's turn, both with the number of its tokens; 's' for a change of
--- state), envelope, body, state delta or '', tokens of the calls that it answers, tokens of the calls
--- that it makes, changes of the app's state or '', and how much follows: nothing, or four lists, each
--- after its length: fields and values to set in the session's hash, fields to remove there, and both
--- for the user's state.
+-- An entry that a plugin dropped is '-' and the name of the plugin. Others are: kind ('e' for an
+-- event, 'u' for one that begins a user's turn, both with the number of its tokens; 's' for a
+-- change of state), envelope, body, state delta or '', tokens of the calls that it answers, tokens
+-- of the calls that it makes, changes of the app's state or '', and how much follows: nothing, or
+-- four lists, each after its length: fields and values to set in the session's hash, fields to
+-- remove there, and both for the user's state.
 
 local limit = tonumber(ARGV[2])
 local ttl = tonumber(ARGV[3])
@@ -87,8 +87,8 @@ end
 local trims = first - base >= 64
 if trims then base = first end
 
--- Ids are remembered in two hashes: when that of now is full it becomes that of before. So both hold
--- at least `limit` of them, and none need be looked up to be forgotten.
+-- Ids are remembered in two hashes: when that of now is full it becomes that of before. So both
+-- hold at least `limit` of them, and none need be looked up to be forgotten.
 local held = tonumber(ids)
 if not fresh then
   ids = held + unseen

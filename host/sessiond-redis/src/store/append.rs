@@ -84,9 +84,12 @@ impl RedisStore {
         let script = self.append_call(key, condition, &batch, mark.as_ref());
         let written = match self.try_append(&call, &script, &batch).await {
             Ok(written) => written,
-            Err(refused) => {
-                self.withdraw(&call, mark).await;
-                return Err(refused);
+            Err(error) => {
+                // Without an answer the entries may be stored, now or in a moment.
+                if !matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
+                    self.withdraw(&call, mark).await;
+                }
+                return Err(error);
             }
         };
         let own = mark.as_ref().and_then(|mark| written.outbox(&batch, mark));

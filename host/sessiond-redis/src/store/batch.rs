@@ -20,7 +20,8 @@ pub(super) struct Batch<'a> {
     pub(super) entries: Vec<&'a NewEntry>,
     /// For each item, which of those it is, and whether it repeats it.
     pub(super) places: Vec<(usize, bool)>,
-    /// The id of the first item that contradicts an earlier one. What comes after it does not count.
+    /// The id of the first item that contradicts an earlier one. What comes after it does not
+    /// count.
     pub(super) clash: Option<&'a str>,
 }
 
@@ -48,8 +49,8 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Begins a call of the scripts that write entries, with the arguments that both have. Conditions and
-/// `count` entries follow.
+/// Begins a call of the scripts that write entries, with the arguments that both have. Conditions
+/// and `count` entries follow.
 pub(super) fn begin(
     script: &'static Script,
     keys: &SessionKeys,

@@ -26,10 +26,11 @@ impl RedisStore {
         if let Some(mark) = &mark {
             self.announce(&call, mark).await?;
         }
-        let created = self.try_create(&call, key, first, mark.as_ref()).await;
-        let Ok(Some(header)) = created else {
+        // Without an answer the session may be there, now or in a moment: then the mark stays.
+        let created = self.try_create(&call, key, first, mark.as_ref()).await?;
+        let Some(header) = created else {
             self.withdraw(&call, mark).await;
-            return Ok(created?);
+            return Ok(None);
         };
         let deltas = first.iter().map(|event| event.delta());
         let left = mark.and_then(|mark| Outbox::left(header.updated_at, &mark, deltas));

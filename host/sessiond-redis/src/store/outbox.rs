@@ -24,7 +24,10 @@ impl RedisStore {
     pub(super) async fn withdraw(&self, call: &Call<'_>, mark: Option<Mark>) {
         let Some(mark) = mark else { return };
         if let Err(error) = self.unmark(call, &[mark]).await {
-            tracing::debug!(%error, "a mark without an outbox is left");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a mark without an outbox is left"
+            );
         }
     }
 
@@ -64,7 +67,10 @@ impl RedisStore {
         let mark = |outbox: &Outbox| Mark { key: key.clone(), number: outbox.number.clone() };
         let marks: Vec<Mark> = outboxes.iter().map(mark).collect();
         if let Err(error) = self.unmark(call, &marks).await {
-            tracing::debug!(%error, "a mark without an outbox is left");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a mark without an outbox is left"
+            );
         }
         Ok(())
     }

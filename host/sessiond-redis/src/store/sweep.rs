@@ -69,7 +69,8 @@ impl RedisStore {
         }
         let apps = self.keyspace.apps();
         let _: i64 = call.command(redis::cmd("SREM").arg(&apps).arg(app.app())).await?;
-        // A write may have left a mark meanwhile, and put the app on the list before it was taken off.
+        // A write may have left a mark meanwhile, and put the app on the list before it was taken
+        // off.
         if call.command(redis::cmd("EXISTS").arg(&keys.outboxes)).await? {
             let _: i64 = call.command(redis::cmd("SADD").arg(&apps).arg(app.app())).await?;
         }
@@ -83,11 +84,16 @@ impl RedisStore {
     }
 }
 
-/// What cannot be read must not keep the sweep from all that comes after it. Returns whether it was.
+/// What cannot be read must not keep the sweep from all that comes after it. Returns whether it
+/// was.
 fn pass_over(what: &impl std::fmt::Debug, result: Result<(), Error>) -> Result<bool, Error> {
     match result {
         Err(error) if error.is_corrupt() => {
-            tracing::warn!(?what, %error, "the sweep passes over what it cannot read");
+            tracing::warn!(
+                ?what,
+                error = &error as &dyn std::error::Error,
+                "the sweep passes over what it cannot read"
+            );
             Ok(false)
         }
         result => result.map(|()| true),
