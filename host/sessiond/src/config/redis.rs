@@ -27,6 +27,9 @@ pub(super) fn read(
     warnings: &mut Vec<String>,
 ) -> StoreConfig {
     let document = section.document();
+    if !section.is_there() {
+        return StoreConfig::Embedded;
+    }
     let own = read_server(&section);
     let instance = section.name("instance");
     let instances: Vec<(String, Option<RedisConfig>)> = section
@@ -56,13 +59,9 @@ pub(super) fn read(
             found.and_then(|(_, config)| config)
         }
         (None, None) => {
-            if section.is_there() {
-                let at = Located { value: (), line: None, key: "redis".to_owned() };
-                document.problem(
-                    &at,
-                    "name the server: url = \"redis://127.0.0.1:6379\", or remove the table",
-                );
-            }
+            let at = Located { value: (), line: None, key: "redis".to_owned() };
+            let message = "name the server: url = \"redis://127.0.0.1:6379\", or remove the table";
+            document.problem(&at, message);
             None
         }
     };

@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn members_are_known_and_of_their_type() {
-        let body =
-            JsonBody::parse(r#"{"id":"a","n":3,"f":true,"o":{},"x":null}"#.to_owned()).unwrap();
+        let body = JsonBody::parse(r#"{"id":"a","n":3,"f":true,"o":{},"x":null,"y":1}"#.to_owned())
+            .unwrap();
         let fields = body.fields().unwrap();
         assert_eq!(fields.text("id").unwrap().as_deref(), Some("a"));
         assert_eq!(fields.number("n").unwrap(), Some(3));
