@@ -246,10 +246,28 @@ impl Found {
 /// Where a body carries changes of state, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeltaPlace {
-    /// The names of the members that lead there.
-    pub(crate) path: &'static [&'static str],
+    /// The names of the members that lead there, in each of the ways in which they are written. The
+    /// first is for changes that are added.
+    pub(crate) paths: &'static [&'static [&'static str]],
     /// Values are base64 of bytes, rather than JSON.
     pub(crate) base64: bool,
+}
+
+impl DeltaPlace {
+    /// The way there that a body takes.
+    pub(crate) fn path(&self, body: Value<'_>) -> &'static [&'static str] {
+        let taken = self.paths.iter().find(|path| Self::follow(body, path).is_some());
+        taken.or(self.paths.first()).copied().unwrap_or_default()
+    }
+
+    /// The object of changes, if the body has one.
+    pub(crate) fn find<'a>(&self, body: Value<'a>) -> Option<Value<'a>> {
+        Self::follow(body, self.path(body))
+    }
+
+    fn follow<'a>(body: Value<'a>, path: &[&str]) -> Option<Value<'a>> {
+        path.iter().try_fold(body, |value, step| value.member(step))
+    }
 }
 
 /// The member by one of the two ways in which frameworks write names.

@@ -125,7 +125,7 @@ impl Event {
         let dialect = named.ok_or(EventError::UnknownShape)?;
         let facts = dialect.facts(root);
         let tokens = estimate_tokens(dialect, &received.body, root);
-        let (delta, temporary) = delta_of(dialect, root, received.state_delta.as_deref())?;
+        let (delta, has_temporary) = delta_of(dialect, root, received.state_delta.as_deref())?;
         let own_id = facts.id.clone().filter(|_| dialect.has_event_ids());
         let id = received.id.or(own_id).unwrap_or_else(|| Uuid::now_v7().to_string());
         if id.is_empty() || id.len() > MAX_EVENT_ID {
@@ -142,7 +142,9 @@ impl Event {
             state_delta: received.state_delta,
             delta,
         };
-        event.forget_temporary(&temporary);
+        if has_temporary {
+            event.forget_temporary();
+        }
         if event.facts.partial {
             event.keep_state_only();
         }
@@ -186,14 +188,12 @@ impl Event {
         }
     }
 
-    fn forget_temporary(&mut self, temporary: &[String]) {
-        for key in temporary {
-            if let Some(place) = self.dialect.delta() {
-                self.body = member::remove(&self.body, place.path, key);
-            }
-            if let Some(beside) = &mut self.state_delta {
-                *beside = member::remove(beside, &[], key);
-            }
+    fn forget_temporary(&mut self) {
+        for path in self.dialect.delta().map_or(&[][..], |place| place.paths) {
+            self.body = member::remove(&self.body, path, state::is_temporary);
+        }
+        if let Some(beside) = &mut self.state_delta {
+            *beside = member::remove(beside, &[], state::is_temporary);
         }
     }
 
@@ -293,15 +293,15 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
-/// The changes of state of a body and beside it, and the `temp:` keys among them.
+/// The changes of state of a body and beside it, and whether there is `temp:` state to be forgotten.
 fn delta_of(
     dialect: Dialect,
     root: Value<'_>,
     beside: Option<&str>,
-) -> Result<(StateDelta, Vec<String>), EventError> {
+) -> Result<(StateDelta, bool), EventError> {
     let mut delta = StateDelta::default();
     if let Some(place) = dialect.delta()
-        && let Some(object) = place.path.iter().try_fold(root, |value, step| value.member(step))
+        && let Some(object) = place.find(root)
     {
         delta = state::read_delta(object, place.base64)?;
     }
@@ -319,16 +319,15 @@ fn delta_of(
         let index = Index::of(beside)?;
         delta = state::read_delta(index.root(beside), false)?;
     }
+    // A name that is written twice hides an object that is no change of state, and may hold some.
+    let mut names = root.descendants().filter(|node| node.kind() == Kind::Name);
+    let has_temporary = delta.changes().any(|(key, _)| state::is_temporary(key))
+        || names.any(|name| name.as_str().is_some_and(|name| state::is_temporary(&name)));
     let mut kept = StateDelta::default();
-    let mut temporary = Vec::new();
-    for (key, change) in delta.changes() {
-        if state::is_temporary(key) {
-            temporary.push(key.to_owned());
-        } else {
-            kept.push(key.to_owned(), change.clone());
-        }
+    for (key, change) in delta.changes().filter(|(key, _)| !state::is_temporary(key)) {
+        kept.push(key.to_owned(), change.clone());
     }
-    Ok((kept, temporary))
+    Ok((kept, has_temporary))
 }
 
 /// A quarter of the characters of the content, tool calls and results included (R72).

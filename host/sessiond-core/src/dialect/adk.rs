@@ -4,7 +4,8 @@ use super::{ContentKind, DeltaPlace, Facts, Found, Tool, either};
 use crate::json::Value;
 use crate::time::Time;
 
-pub(super) const DELTA: DeltaPlace = DeltaPlace { path: &["actions", "stateDelta"], base64: false };
+pub(super) const DELTA: DeltaPlace =
+    DeltaPlace { paths: &[&["actions", "stateDelta"], &["actions", "state_delta"]], base64: false };
 
 fn parts<'a>(body: Value<'a>) -> impl Iterator<Item = Value<'a>> {
     let parts = body.member("content").and_then(|content| content.member("parts"));

@@ -4,7 +4,7 @@
 use super::{ContentKind, DeltaPlace, Found};
 use crate::json::Value;
 
-pub(super) const DELTA: DeltaPlace = DeltaPlace { path: &["state_delta"], base64: false };
+pub(super) const DELTA: DeltaPlace = DeltaPlace { paths: &[&["state_delta"]], base64: false };
 
 pub(super) fn content(body: Value<'_>, found: &mut Found) {
     found.text(ContentKind::Message, body.get("text"));

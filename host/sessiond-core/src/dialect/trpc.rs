@@ -4,7 +4,7 @@ use super::{ContentKind, DeltaPlace, Facts, Found, Tool};
 use crate::json::{Kind, Value};
 use crate::time::Time;
 
-pub(super) const DELTA: DeltaPlace = DeltaPlace { path: &["stateDelta"], base64: true };
+pub(super) const DELTA: DeltaPlace = DeltaPlace { paths: &[&["stateDelta"]], base64: true };
 
 /// The message and the streamed delta of every choice.
 fn messages<'a>(body: Value<'a>) -> impl Iterator<Item = Value<'a>> {

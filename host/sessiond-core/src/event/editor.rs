@@ -268,7 +268,7 @@ impl EventEditor {
     /// [`EditError::ReadOnly`], in an event that is read only.
     pub fn remove_state(&mut self, key: &str) -> Result<(), EditError> {
         self.check_writable()?;
-        self.edit_delta(|text, path, _| member::remove(text, path, key))
+        self.edit_delta(|text, path, _| member::remove(text, path, |name| name == key))
     }
 
     fn edit_delta(
@@ -278,7 +278,10 @@ impl EventEditor {
         let current = self.rebuilt()?;
         let (body, beside) = match current.dialect.delta() {
             Some(place) => {
-                (edit(&current.body, place.path, place.base64), current.state_delta.clone())
+                let index = Index::of(&current.body);
+                let path = index.map(|index| place.path(index.root(&current.body)));
+                let path = path.map_err(|error| EditError::invalid(error.to_string()))?;
+                (edit(&current.body, path, place.base64), current.state_delta.clone())
             }
             None => {
                 let beside = current.state_delta.as_deref().unwrap_or("{}");
@@ -295,6 +298,12 @@ impl EventEditor {
     /// one of another dialect or identity, and past the size limit.
     pub fn set_body(&mut self, body: &str) -> Result<(), EditError> {
         self.check_writable()?;
+        let doubled = |text: &str| JsonText::new(text.to_owned()).doubled_names();
+        if doubled(body) > doubled(self.body()) {
+            return Err(EditError::invalid(
+                "a member is there twice, and readers differ in which counts",
+            ));
+        }
         let beside = self.beside();
         self.replace(body.to_owned(), beside)
     }
@@ -374,9 +383,7 @@ impl Parts {
             let root = index.root(&event.body);
             let delta = event.dialect.delta().filter(|place| place.base64);
             let encoded: Vec<_> = delta
-                .and_then(|place| {
-                    place.path.iter().try_fold(root, |value, step| value.member(step))
-                })
+                .and_then(|place| place.find(root))
                 .into_iter()
                 .flat_map(|object| object.entries())
                 .map(|(_, value)| value.span().start)

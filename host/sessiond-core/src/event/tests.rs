@@ -146,6 +146,55 @@ fn identity_stays_true_whatever_a_guest_does() {
     assert!(matches!(editor.set_text(0, &"x".repeat(MAX)), Err(EditError::TooLarge(MAX))));
 }
 
+/// An event by an ADK client that writes Python's names.
+#[test]
+fn changes_of_state_are_found_under_either_name() {
+    let body = r#"{"author":"a","invocation_id":"i","content":{"parts":[{"text":"x"}]},"actions":{"state_delta":{"k":1,"temp:t":2}}}"#;
+    let event = parse(body);
+    assert_eq!(event.body(), body.replace(r#","temp:t":2"#, ""));
+    assert_eq!(event.state_of("k").unwrap().to_json(), "1");
+    let mut editor = edit(event);
+    editor.set_state("n", "3").unwrap();
+    assert!(editor.finish().unwrap().body().contains(r#""state_delta":{"k":1,"n":3}"#));
+}
+
+/// `temp:` state is stored in no spelling: escaped, or in an object that a second one hides.
+#[test]
+fn temporary_state_hides_nowhere() {
+    let event = parse(
+        r#"{"author":"a","content":{},"actions":{"stateDelta":{"temp:a":1}},"actions":{"stateDelta":{"temp:b":1},"stateDelta":{"\u0074emp:c":1,"k":1}}}"#,
+    );
+    assert!(!event.body().contains("emp:"), "{}", event.body());
+    assert_eq!(event.delta().changes().count(), 1);
+}
+
+/// A guest gives no reader a choice of two roles.
+#[test]
+fn a_body_with_a_member_twice_is_refused() {
+    let mut editor = edit(parse(r#"{"role":"user","content":"hi"}"#));
+    let doubled = r#"{"role":"assistant","content":"hi","role":"user"}"#;
+    assert!(matches!(editor.set_body(doubled), Err(EditError::Invalid(_))));
+}
+
+/// An event of the size limit, made of as many parts as it can be, is still read and edited in time
+/// that grows with its size alone.
+#[test]
+fn many_parts_cost_what_they_weigh() {
+    let state: Vec<String> = (0..40_000).map(|at| format!("\"k{at}\":\"MQ==\"")).collect();
+    let calls: Vec<String> = (0..5_000)
+        .map(|at| format!(r#"{{"id":"c{at}","function":{{"arguments":"x"}}}}"#))
+        .collect();
+    let body = format!(
+        r#"{{"choices":[{{"message":{{"role":"assistant","tool_calls":[{}]}}}}],"timestamp":"","stateDelta":{{{}}}}}"#,
+        calls.join(","),
+        state.join(",")
+    );
+    let received = Received { body, ..Received::default() };
+    let event = Event::parse(received, NOW, 1 << 21).unwrap();
+    let mut editor = EventEditor::new(Arc::new(event), Access::Edit, 1 << 21);
+    assert_eq!(editor.strings().len() + editor.numbers().len(), 5_000 + 40_000);
+}
+
 #[test]
 fn a_member_is_not_renamed_onto_another() {
     let mut editor =

@@ -100,7 +100,13 @@ impl JsonText {
         };
         let mut found = Vec::new();
         let level = Level { depth: 0, origin: None };
-        collect(index.root(&self.text), &level, closed, encoded, &mut found);
+        let sorted = |offsets: &[usize]| {
+            let mut offsets = offsets.to_vec();
+            offsets.sort_unstable();
+            offsets
+        };
+        let (closed, encoded) = (sorted(closed), sorted(encoded));
+        collect(index.root(&self.text), &level, &closed, &encoded, &mut found);
         let mut marked = Vec::with_capacity(found.len());
         for (class, span, form) in found {
             let inside = match &form {
@@ -251,6 +257,7 @@ impl Level {
     }
 }
 
+/// Notes all places from a value down. `closed` and `encoded` are in order.
 fn collect(
     value: Value<'_>,
     level: &Level,
@@ -265,7 +272,7 @@ fn collect(
         if span.start < closed_until {
             continue;
         }
-        if closed.contains(&span.start) {
+        if closed.binary_search(&span.start).is_ok() {
             closed_until = span.end;
             continue;
         }
@@ -279,7 +286,8 @@ fn collect(
                     collect(index.root(&text), &inner, &[], &[], found);
                     continue;
                 }
-                let decoded = encoded.contains(&span.start).then(|| decode(node)).flatten();
+                let decoded =
+                    encoded.binary_search(&span.start).is_ok().then(|| decode(node)).flatten();
                 (Class::String, decoded.unwrap_or(Form::String { depth }))
             }
             Kind::Object | Kind::Array | Kind::Bool | Kind::Null => continue,

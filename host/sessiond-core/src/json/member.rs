@@ -23,13 +23,52 @@ pub(crate) fn set(text: &str, path: &[&str], name: &str, raw: &str) -> String {
     set_in(text, object, name, raw)
 }
 
-/// Removes every member `name` of the object at `path`, if there is one.
-pub(crate) fn remove(text: &str, path: &[&str], name: &str) -> String {
-    let mut text = text.to_owned();
-    while let Some(span) = member_span(&text, path, name) {
-        text.replace_range(span.start..span.end, "");
+/// Removes the members that a rule names from every object at `path`. The text is read once, however
+/// many go.
+pub(crate) fn remove(text: &str, path: &[&str], goes: impl Fn(&str) -> bool) -> String {
+    let Ok(index) = Index::of(text) else { return text.to_owned() };
+    let mut spans = Vec::new();
+    // A name may be written twice on the way: no object must be passed over.
+    let mut objects = vec![index.root(text)];
+    for step in path {
+        let inside = objects.iter().flat_map(|object| object.entries());
+        let named = inside.filter(|(name, _)| name.as_str().as_deref() == Some(*step));
+        objects = named.map(|(_, value)| value).collect();
     }
-    text
+    for object in objects {
+        going(object, &goes, &mut spans);
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut from = 0;
+    for Span { start, end } in spans {
+        kept.push_str(text.get(from..start).unwrap_or_default());
+        from = end;
+    }
+    kept.push_str(text.get(from..).unwrap_or_default());
+    kept
+}
+
+/// Where the members stand that go, each with the comma that goes with it.
+fn going(object: Value<'_>, goes: &impl Fn(&str) -> bool, spans: &mut Vec<Span>) {
+    let mut kept_end = None;
+    let mut pending: Option<Span> = None;
+    for (name, value) in object.entries() {
+        let (start, end) = (name.span().start, value.span().end);
+        if goes(&name.as_str().unwrap_or_default()) {
+            let from = pending.map_or(start, |span| span.start);
+            pending = Some(Span { start: from, end });
+            continue;
+        }
+        // What goes before one that stays goes up to it.
+        if let Some(span) = pending.take() {
+            spans.push(Span { start: span.start, end: start });
+        }
+        kept_end = Some(end);
+    }
+    // What goes at the end goes from the one before it that stays.
+    if let Some(span) = pending {
+        spans.push(Span { start: kept_end.unwrap_or(span.start), end: span.end });
+    }
 }
 
 fn set_in(text: &str, object: Value<'_>, name: &str, raw: &str) -> String {
@@ -48,24 +87,6 @@ fn replaced(text: &str, span: Span, raw: &str) -> String {
     text
 }
 
-/// The last member of that name, with the comma that goes with it.
-fn member_span(text: &str, path: &[&str], name: &str) -> Option<Span> {
-    let index = Index::of(text).ok()?;
-    let mut object = index.root(text);
-    for step in path {
-        object = object.get(step)?;
-    }
-    let entries: Vec<_> = object.entries().collect();
-    let at = entries.iter().rposition(|(entry, _)| entry.as_str().as_deref() == Some(name))?;
-    let (entry, value) = entries.get(at)?;
-    if let Some((next, _)) = entries.get(at + 1) {
-        return Some(Span { start: entry.span().start, end: next.span().start });
-    }
-    let before = at.checked_sub(1).and_then(|before| entries.get(before));
-    let start = before.map_or(entry.span().start, |(_, value)| value.span().end);
-    Some(Span { start, end: value.span().end })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,10 +103,28 @@ mod tests {
     #[test]
     fn removes_with_the_right_comma() {
         let text = r#"{"d":{"a":1, "temp:b" : 2,"c":3}}"#;
-        assert_eq!(remove(text, &["d"], "a"), r#"{"d":{"temp:b" : 2,"c":3}}"#);
-        assert_eq!(remove(text, &["d"], "temp:b"), r#"{"d":{"a":1, "c":3}}"#);
-        assert_eq!(remove(text, &["d"], "c"), r#"{"d":{"a":1, "temp:b" : 2}}"#);
-        assert_eq!(remove(r#"{"a":1,"\u0061":2}"#, &[], "a"), "{}");
-        assert_eq!(remove(text, &["x"], "a"), text);
+        let without = |names: &[&str]| remove(text, &["d"], |name| names.contains(&name));
+        assert_eq!(without(&["a"]), r#"{"d":{"temp:b" : 2,"c":3}}"#);
+        assert_eq!(without(&["temp:b"]), r#"{"d":{"a":1, "c":3}}"#);
+        assert_eq!(without(&["c"]), r#"{"d":{"a":1, "temp:b" : 2}}"#);
+        assert_eq!(without(&["a", "temp:b"]), r#"{"d":{"c":3}}"#);
+        assert_eq!(without(&["temp:b", "c"]), r#"{"d":{"a":1}}"#);
+        assert_eq!(without(&["a", "c"]), r#"{"d":{"temp:b" : 2}}"#);
+        assert_eq!(without(&["a", "temp:b", "c"]), r#"{"d":{}}"#);
+        assert_eq!(without(&["x"]), text);
+        assert_eq!(remove(text, &["x"], |_| true), text);
+    }
+
+    #[test]
+    fn names_written_twice_or_escaped_are_all_found() {
+        let text = r#"{"d":{"a":1},"d":{"\u0061":2,"b":3},"a":4}"#;
+        assert_eq!(remove(text, &["d"], |name| name == "a"), r#"{"d":{},"d":{"b":3},"a":4}"#);
+    }
+
+    #[test]
+    fn many_members_go_in_one_reading() {
+        let members: Vec<String> = (0..100_000).map(|at| format!("\"temp:{at}\":0")).collect();
+        let text = format!("{{{},\"k\":1}}", members.join(","));
+        assert_eq!(remove(&text, &[], |name| name.starts_with("temp:")), r#"{"k":1}"#);
     }
 }

@@ -9,7 +9,14 @@ use crate::bindings::sessiond::plugin::types::{self, Event, Session, Summary};
 use crate::host::Host;
 use crate::rows::{EventRow, Row, StaleHandle, SummaryRow};
 
+/// The most text that one call gives a guest, in bytes, whatever it asks for.
+const MAX_TEXT: u32 = 16 * 1024 * 1024;
+
 type Handle = Resource<Session>;
+
+fn capped(max_bytes: u32) -> usize {
+    max_bytes.min(MAX_TEXT) as usize
+}
 
 impl Host {
     /// The session of the call, if the handle is of this call.
@@ -121,11 +128,11 @@ impl types::HostSession for Host {
     }
 
     fn transcript(&mut self, it: Handle, max_bytes: u32) -> wasmtime::Result<String> {
-        Ok(self.session(&it)?.transcript(max_bytes as usize))
+        Ok(self.session(&it)?.transcript(capped(max_bytes)))
     }
 
     fn json(&mut self, it: Handle, max_bytes: u32) -> wasmtime::Result<String> {
-        Ok(self.session(&it)?.to_json_within(max_bytes as usize))
+        Ok(self.session(&it)?.to_json_within(capped(max_bytes)))
     }
 
     fn drop(&mut self, _it: Handle) -> wasmtime::Result<()> {
