@@ -22,8 +22,8 @@ use sessiond_core::event::{Event, Received};
 use sessiond_core::key::SessionKey;
 use sessiond_core::state::{StateDelta, StateValue};
 use sessiond_core::store::{
-    Appended, Condition, NewEntry, Prefer, Range, SessionHeader, SessionStore, Snapshot,
-    StoreError, StoreRules,
+    Appended, Condition, HistoryVersion, NewEntry, Prefer, Range, SessionHeader, SessionStore,
+    Snapshot, StoreError, StoreRules,
 };
 use sessiond_core::time::Time;
 
@@ -73,6 +73,11 @@ fn state_entry(key: &str, value: &str) -> Arc<Event> {
 
 fn entry(event: Arc<Event>) -> NewEntry {
     NewEntry::Event { event, digest: Digest::from_bytes([7; 16]) }
+}
+
+/// The history of that session, before any edit.
+fn version(generation: u64) -> HistoryVersion {
+    HistoryVersion { generation, edits: 0 }
 }
 
 async fn create(store: &dyn SessionStore, key: &SessionKey) -> SessionHeader {

@@ -6,7 +6,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::dialect::Dialect;
-use crate::event::Received;
+use crate::event::{Event, Received};
 
 /// The key of a deployment's digests. All daemons on one store share it.
 ///
@@ -46,6 +46,14 @@ impl DigestKey {
         part(received.body.as_bytes());
         part(received.state_delta.as_deref().unwrap_or_default().as_bytes());
         Digest(hasher.finish128().as_bytes())
+    }
+
+    /// The digest of an event that the host made, or that came from another store.
+    pub fn of_event(&self, event: &Event) -> Digest {
+        let body = event.body().to_owned();
+        let state_delta = event.state_delta().map(str::to_owned);
+        let dialect = Some(event.dialect());
+        self.digest(&Received { body, id: None, dialect, state_delta })
     }
 
     /// A short name for a tool-call id, of 96 bits, which a store can search for in a list.

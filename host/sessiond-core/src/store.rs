@@ -3,7 +3,10 @@
 //! Every method that writes is one atomic step: after a failure either all of it is stored, or none.
 //! [`embedded::EmbeddedStore`] is the reference: other stores must answer as it does.
 
+pub mod edit;
 pub mod embedded;
+pub mod lease;
+pub mod whole;
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
+use self::edit::Edit;
+use self::lease::{Lease, LeaseRequest};
+use self::whole::{Origin, SessionTtl, TrackEvent, Whole};
 use crate::digest::{Digest, DigestKey};
 use crate::event::{Event, StoredEvent};
 use crate::key::{AppKey, SessionKey, UserKey};
@@ -43,6 +50,9 @@ pub struct StoreRules {
     pub ttl_refresh: TtlRefresh,
     /// How long a tool call without an answer holds back the trimming.
     pub open_call_max_age: Duration,
+    /// How long a track lives without being appended to, and never longer than its session. None: as
+    /// long as its session.
+    pub track_ttl: Option<Duration>,
 }
 
 impl Default for StoreRules {
@@ -54,6 +64,7 @@ impl Default for StoreRules {
             user_state_ttl: None,
             ttl_refresh: TtlRefresh::Write,
             open_call_max_age: Duration::from_secs(3_600),
+            track_ttl: None,
         }
     }
 }
@@ -85,6 +96,29 @@ pub enum StoreError {
         /// The id.
         id: String,
     },
+    /// Somebody else has the lease.
+    #[error("the session is leased by {holder:?} until {until}")]
+    Leased {
+        /// Who.
+        holder: String,
+        /// When the lease ends.
+        until: Time,
+    },
+    /// The history that is asked for is not kept any more.
+    #[error("the history before sequence {oldest} is not kept any more")]
+    NotKept {
+        /// The lowest sequence that can be gone back to.
+        oldest: u64,
+    },
+    /// No event that is kept is of that invocation.
+    #[error("no event that is kept is of the invocation {id:?}")]
+    NoInvocation {
+        /// Its id.
+        id: String,
+    },
+    /// The session has as many tracks as it may.
+    #[error("the session has {0} tracks already")]
+    TooManyTracks(usize),
     /// The store cannot be reached, or does not answer in time.
     #[error("the session store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
@@ -119,17 +153,31 @@ pub struct SessionHeader {
     pub totals: Backlog,
     /// What it had gathered at the boundary of the summary of the whole session.
     pub summarized: Backlog,
+    /// How often its history was edited.
+    pub edits: u64,
+    /// The lowest sequence that it can be rewound to.
+    pub floor: u64,
+}
+
+/// Tells a session's history from what it was before an edit, or in an earlier session of its key.
+/// Appends do not change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryVersion {
+    /// The session's generation.
+    pub generation: u64,
+    /// How often the history was edited.
+    pub edits: u64,
 }
 
 impl SessionHeader {
+    /// Which history it is.
+    pub fn version(&self) -> HistoryVersion {
+        HistoryVersion { generation: self.generation, edits: self.edits }
+    }
+
     /// What it has gathered since that boundary.
     pub fn backlog(&self) -> Backlog {
-        let (all, done) = (self.totals, self.summarized);
-        Backlog {
-            events: all.events.saturating_sub(done.events),
-            tokens: all.tokens.saturating_sub(done.tokens),
-            turns: all.turns.saturating_sub(done.turns),
-        }
+        self.totals.without(self.summarized)
     }
 }
 
@@ -178,6 +226,8 @@ pub struct Condition {
     pub generation: Option<u64>,
     /// Nobody has written it meanwhile.
     pub revision: Option<u64>,
+    /// The lease that the writer holds, if any.
+    pub lease: Option<Uuid>,
 }
 
 /// What became of an item: of this append, or of the earlier one that it repeats.
@@ -253,7 +303,58 @@ pub struct Snapshot {
     pub summaries: Vec<Summary>,
     /// The entries that were asked for.
     pub entries: Vec<StoredEvent>,
+    /// How long it lives.
+    pub ttl: SessionTtl,
+    /// Where it was forked from.
+    pub origin: Option<Origin>,
+    /// The names of its tracks, in order.
+    pub tracks: Vec<String>,
 }
+
+/// What an edit has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The session, as it is now.
+    pub header: SessionHeader,
+    /// How many events went.
+    pub removed: u64,
+    /// Those that a pop took out, in order.
+    pub popped: Vec<StoredEvent>,
+}
+
+/// An item of an append to a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTrackEvent {
+    /// Its id, in the track.
+    pub id: String,
+    /// The client's JSON.
+    pub body: String,
+    /// Tells whether a repeated id is for the same.
+    pub digest: Digest,
+}
+
+/// The answer to an append to a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackAppended {
+    /// The session, as it is now.
+    pub header: SessionHeader,
+    /// For each item, its sequence in the track, and whether it was there.
+    pub outcomes: Vec<(u64, bool)>,
+}
+
+/// A part of a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackPage {
+    /// The session.
+    pub header: SessionHeader,
+    /// What is kept after the cursor, oldest first.
+    pub events: Vec<TrackEvent>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// The most tracks of a session.
+pub const MAX_TRACKS: usize = 64;
 
 /// Where a page of a user's sessions ends. The next begins there, whatever was written meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,6 +381,8 @@ pub enum SummaryCommit {
     Stored,
     /// One with the same boundary or a later one was there.
     Late,
+    /// The history was edited since the summarizer read it.
+    Edited,
 }
 
 /// Whose sessions to go through.
@@ -370,18 +473,99 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// Changes an app's state. Keys have the prefix of that scope; others do not count.
     async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError>;
 
-    /// Stores a summary, if its boundary is later than that of the one that is there. `totals` is
-    /// what the history had gathered at the boundary.
+    /// Stores a summary, if its boundary is later than that of the one that is there, and the
+    /// history was not edited since `seen`. `totals` is what it had gathered at the boundary.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] and [`StoreError::OtherGeneration`].
     async fn put_summary(
         &self,
         key: &SessionKey,
-        generation: u64,
+        seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError>;
+
+    /// Takes entries out of a session's history.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::append`], and [`StoreError::NotKept`] and
+    /// [`StoreError::NoInvocation`].
+    async fn edit(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        edit: &Edit,
+    ) -> Result<Edited, StoreError>;
+
+    /// Copies a session, with all that is stored of it, as of one moment. None: there is none.
+    async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError>;
+
+    /// Puts a whole session where none is, in one visible step. None: there is one.
+    async fn restore(
+        &self,
+        key: &SessionKey,
+        whole: &Whole,
+    ) -> Result<Option<SessionHeader>, StoreError>;
+
+    /// Gives a session a time to live of its own, from now on.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::append`].
+    async fn set_ttl(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        ttl: SessionTtl,
+    ) -> Result<SessionHeader, StoreError>;
+
+    /// Takes a lease, or makes one that is held last longer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] and [`StoreError::Leased`].
+    async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError>;
+
+    /// Ends a lease. One that is over or was never there is no error.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError>;
+
+    /// Appends to a track, all or none, and makes the track if there is none. An id that was used
+    /// before in the track, with the same digest, is answered as it was then.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::append`], and [`StoreError::TooManyTracks`].
+    async fn append_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+        events: &[NewTrackEvent],
+    ) -> Result<TrackAppended, StoreError>;
+
+    /// Reads a track, oldest first. One that is not there is empty.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn read_track(
+        &self,
+        key: &SessionKey,
+        track: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<TrackPage, StoreError>;
+
+    /// Removes a track. It is no error if there is none.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::append`].
+    async fn delete_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+    ) -> Result<(), StoreError>;
 
     /// Goes through all sessions, in no order, a part at a time; for operators only. Returns some
     /// keys and where to go on. A session that is there all the while is returned at least once.

@@ -45,6 +45,16 @@ pub struct Backlog {
 }
 
 impl Backlog {
+    /// The rest, without what some events had added.
+    #[must_use]
+    pub fn without(self, less: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(less.events),
+            tokens: self.tokens.saturating_sub(less.tokens),
+            turns: self.turns.saturating_sub(less.turns),
+        }
+    }
+
     /// What these events add to a backlog.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Self {
         events.into_iter().fold(Self::default(), |sum, stored| Self {

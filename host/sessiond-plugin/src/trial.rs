@@ -97,6 +97,8 @@ fn view(access: Access) -> SessionView {
         last_user_turn: Some(events.len() as u64),
         totals,
         summarized: Backlog::default(),
+        edits: 0,
+        floor: 0,
     };
     SessionView::new(Subject::trial(), Some(header), access, events, MAX_SIZE)
 }

@@ -1,14 +1,19 @@
 //! How what core knows is written in Redis, and read back.
 
+use std::time::Duration;
+
 use redis::{FromRedisValue, Value};
 use sessiond_core::digest::Digest;
-use sessiond_core::event::StoredEvent;
+use sessiond_core::event::{Event, StoredEvent};
 use sessiond_core::state::{StateMap, StateValue};
+use sessiond_core::store::edit::{Place, Undo};
+use sessiond_core::store::whole::{Origin, SessionTtl, TrackEvent};
 use sessiond_core::store::{Fate, Seen, SessionHeader};
 use sessiond_core::summary::{Backlog, Summary};
 use sessiond_core::time::Time;
 
 use crate::error::Error;
+use crate::keyspace::unescape_track;
 use crate::outbox::Outbox;
 use crate::script::Reply;
 
@@ -28,23 +33,34 @@ pub(crate) struct Lease {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderFields {
     pub(crate) generation: String,
-    /// Fifteen of them: `write.lua` says which.
-    pub(crate) numbers: String,
+    /// Seventeen of them: `session.lua` says which.
+    pub(crate) numbers: Vec<u8>,
 }
 
 impl HeaderFields {
     /// The next values of a reply, in the order of the members.
     pub(crate) fn take(reply: &mut Reply) -> Result<Self, Error> {
-        Ok(Self { generation: reply.text()?, numbers: reply.text()? })
+        Ok(Self { generation: reply.text()?, numbers: reply.bytes()? })
+    }
+
+    /// The sequence of the first of the list of entries.
+    pub(crate) fn base(&self) -> Result<u64, Error> {
+        let [_, _, _, base, ..] = self.parsed()?;
+        Ok(base)
+    }
+
+    fn parsed(&self) -> Result<[u64; 17], Error> {
+        doubles_of(&self.numbers).ok_or(Error::Unreadable("the header of a session"))
     }
 
     /// The header, as of a moment.
     pub(crate) fn header(&self, lease: Lease) -> Result<SessionHeader, Error> {
         const WHAT: Error = Error::Unreadable("the header of a session");
         let time = |micros| i64::try_from(micros).map(Time::from_micros).map_err(|_| WHAT);
-        let numbers: [u64; 15] = numbers_of(&self.numbers).ok_or(WHAT)?;
+        let numbers = self.parsed()?;
         let [revision, last, first, _, updated, expires, turn, events, tokens, turns, ..] = numbers;
-        let [.., created, summarized_events, summarized_tokens, summarized_turns] = numbers;
+        let [.., edits, floor, created, summarized_events, summarized_tokens, summarized_turns] =
+            numbers;
         Ok(SessionHeader {
             generation: self.generation.parse().map_err(|_| WHAT)?,
             revision,
@@ -60,6 +76,8 @@ impl HeaderFields {
                 tokens: summarized_tokens,
                 turns: summarized_turns,
             },
+            edits,
+            floor,
         })
     }
 }
@@ -93,9 +111,22 @@ fn numbers_of<const COUNT: usize>(text: &str) -> Option<[u64; COUNT]> {
     numbers?.try_into().ok()
 }
 
+/// Exactly so many doubles that are whole numbers.
+fn doubles_of<const COUNT: usize>(bytes: &[u8]) -> Option<[u64; COUNT]> {
+    let (doubles, rest) = bytes.as_chunks::<8>();
+    let numbers: Vec<u64> =
+        doubles.iter().map(|double| f64::from_le_bytes(*double) as u64).collect();
+    if rest.is_empty() { numbers.try_into().ok() } else { None }
+}
+
+/// Numbers as scripts take them apart. All are below 2^53.
+pub(crate) fn doubles(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| (*number as f64).to_le_bytes()).collect()
+}
+
 /// A backlog as it stands among the numbers.
-pub(crate) fn backlog_text(backlog: Backlog) -> String {
-    format!("{} {} {}", backlog.events, backlog.tokens, backlog.turns)
+pub(crate) const fn backlog(backlog: Backlog) -> [u64; 3] {
+    [backlog.events, backlog.tokens, backlog.turns]
 }
 
 /// All that a session's hash holds.
@@ -104,6 +135,13 @@ pub(crate) struct SessionFields {
     pub(crate) header: HeaderFields,
     pub(crate) state: StateMap,
     pub(crate) summaries: Vec<Summary>,
+    /// Open calls, as `write.lua` keeps them.
+    pub(crate) open_calls: String,
+    /// What few sessions have: `session.lua` says what.
+    rare: Option<String>,
+    pub(crate) origin: Option<Origin>,
+    /// For each track, as in keys, the sequences of its last event and of its first.
+    pub(crate) tracks: Vec<(String, u64, u64)>,
     /// Changes of the app's state that may not have been made yet, oldest first.
     pub(crate) outboxes: Vec<Outbox>,
 }
@@ -116,7 +154,14 @@ impl SessionFields {
             let Some((kind, name)) = field.split_first() else { continue };
             match (kind, name) {
                 (b'#', b"g") => session.header.generation = text(value)?,
-                (b'#', b"n") => session.header.numbers = text(value)?,
+                (b'#', b"n") => session.header.numbers = value,
+                (b'#', b"r") => session.rare = Some(text(value)?),
+                (b'#', b"o") => session.open_calls = text(value)?,
+                (b'#', b"f") => session.origin = Some(origin(&text(value)?)?),
+                (b'k', name) => {
+                    let (last, first) = track_ends(&text(value)?)?;
+                    session.tracks.push((text(name.to_vec())?, last, first));
+                }
                 (b's', key) => {
                     session.state.insert(text(key.to_vec())?, state_value(&value)?);
                 }
@@ -131,6 +176,24 @@ impl SessionFields {
         session.summaries.sort_by(|one, other| one.filter_key.cmp(&other.filter_key));
         session.outboxes.sort_by_key(|outbox| outbox.stamp);
         Ok((!session.header.generation.is_empty()).then_some(session))
+    }
+
+    /// How long the session lives.
+    pub(crate) fn ttl(&self) -> SessionTtl {
+        let own = self.rare.as_deref().and_then(|rare| rare.split(' ').next());
+        match own.and_then(|own| own.parse().ok()) {
+            None => SessionTtl::Default,
+            Some(0) => SessionTtl::Never,
+            Some(millis) => SessionTtl::After(Duration::from_millis(millis)),
+        }
+    }
+
+    /// The names of its tracks, in order. Some may be over.
+    pub(crate) fn track_names(&self) -> Vec<String> {
+        let listed = self.rare.as_deref().unwrap_or_default().split(' ').skip(3);
+        let mut names: Vec<String> = listed.filter_map(unescape_track).collect();
+        names.sort();
+        names
     }
 }
 
@@ -152,69 +215,187 @@ pub(crate) fn text(bytes: Vec<u8>) -> Result<String, Error> {
 pub(crate) fn seen(value: &[u8]) -> Result<Seen, Error> {
     const WHAT: Error = Error::Unreadable("what is remembered of an id");
     let (digest, fate) = value.split_first_chunk().ok_or(WHAT)?;
-    let fate = str::from_utf8(fate).ok().and_then(fate_of).ok_or(WHAT)?;
+    let fate = fate_of(fate).ok_or(WHAT)?;
     Ok(Seen { digest: Digest::from_bytes(*digest), fate })
 }
 
-/// What became of an entry: its sequence, or `-` and the name of the plugin that dropped it.
-pub(crate) fn fate_of(text: &str) -> Option<Fate> {
-    match text.strip_prefix('-') {
-        Some(plugin) => Some(Fate::Dropped(plugin.to_owned())),
-        None => text.parse().ok().map(Fate::Stored),
+/// What became of an entry: `s` and its sequence, or `-` and the name of the plugin that dropped it.
+pub(crate) fn fate_of(bytes: &[u8]) -> Option<Fate> {
+    match bytes.split_first()? {
+        (b's', sequence) => doubles_of(sequence).map(|[sequence]| Fate::Stored(sequence)),
+        (b'-', plugin) => str::from_utf8(plugin).ok().map(|it| Fate::Dropped(it.to_owned())),
+        _ => None,
     }
 }
 
-/// Reads the reply of a stream command.
-pub(crate) fn entries(reply: Value) -> Result<Vec<StoredEvent>, Error> {
-    match reply {
-        Value::Nil => Ok(Vec::new()),
-        Value::Array(entries) => entries.into_iter().map(entry).collect(),
-        _ => Err(Error::Unreadable("a list of entries")),
+/// The inverse of [`fate_of`].
+pub(crate) fn fate_bytes(fate: &Fate) -> Vec<u8> {
+    match fate {
+        Fate::Stored(sequence) => [b"s".as_slice(), &doubles(&[*sequence])].concat(),
+        Fate::Dropped(by) => format!("-{by}").into_bytes(),
     }
 }
 
-fn entry(value: Value) -> Result<StoredEvent, Error> {
-    const WHAT: Error = Error::Unreadable("an entry");
-    let Value::Array(parts) = value else { return Err(WHAT) };
-    let mut parts = parts.into_iter();
-    let (Some(Value::BulkString(id)), Some(Value::Array(fields))) = (parts.next(), parts.next())
-    else {
-        return Err(WHAT);
+/// Reads a part of the list of entries.
+pub(crate) fn places(reply: Vec<Vec<u8>>) -> Result<Vec<Place>, Error> {
+    reply.iter().map(|entry| place(entry).ok_or(WHAT_ENTRY)?).collect()
+}
+
+const WHAT_ENTRY: Error = Error::Unreadable("an entry");
+
+/// Reads an entry: sequence in 6 bytes, length of what it has replaced in 4, lengths of the envelope
+/// and of the body as text, and after a colon the envelope, the body, changes of state beside it, and
+/// what it has replaced. Without an envelope, it was taken out.
+fn place(entry: &[u8]) -> Option<Result<Place, Error>> {
+    let (sequence, entry) = entry.split_first_chunk::<6>()?;
+    let (undo, entry) = entry.split_first_chunk::<4>()?;
+    let [a, b, c, d, e, f] = *sequence;
+    let sequence = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let undo = u64::from(u32::from_le_bytes(*undo));
+    let colon = entry.iter().position(|byte| *byte == b':')?;
+    let (lengths, rest) = entry.split_at_checked(colon)?;
+    let [envelope, body] = numbers_of(str::from_utf8(lengths).ok()?)?;
+    let length = |number| usize::try_from(number).ok();
+    let rest = rest.get(1..)?;
+    let (text, undo) = rest.split_at_checked(rest.len().checked_sub(length(undo)?)?)?;
+    let (envelope, text) = text.split_at_checked(length(envelope)?)?;
+    let (body, delta) = text.split_at_checked(length(body)?)?;
+    let undo = read_undo(undo)?;
+    if envelope.is_empty() {
+        return Some(Ok(Place { sequence, event: None, undo }));
+    }
+    let owned = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    let delta = if delta.is_empty() { None } else { Some(owned(delta)?) };
+    let stored =
+        StoredEvent::from_parts(sequence, str::from_utf8(envelope).ok()?, owned(body)?, delta);
+    Some(match stored {
+        Ok(stored) => Ok(Place { sequence, event: Some(stored.event), undo }),
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// Reads what `write.lua` notes of the state that an entry has replaced.
+fn read_undo(mut bytes: &[u8]) -> Option<Undo> {
+    let mut undo = Undo::new();
+    while !bytes.is_empty() {
+        let colon = bytes.iter().position(|byte| *byte == b':')?;
+        let (lengths, rest) = bytes.split_at_checked(colon)?;
+        let (key, value) = str::from_utf8(lengths).ok()?.split_once(' ')?;
+        let (key, rest) = rest.get(1..)?.split_at_checked(key.parse().ok()?)?;
+        let key = String::from_utf8(key.to_vec()).ok()?;
+        let (value, rest) = match value {
+            "-1" => (None, rest),
+            length => {
+                let (value, rest) = rest.split_at_checked(length.parse().ok()?)?;
+                (Some(StateValue::from_stored(value)?), rest)
+            }
+        };
+        undo.push((key, value));
+        bytes = rest;
+    }
+    Some(undo)
+}
+
+fn undo_text(undo: &Undo) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (key, value) in undo {
+        let stored = value.as_ref().map(StateValue::to_stored);
+        let length = stored.as_ref().map_or("-1".to_owned(), |stored| stored.len().to_string());
+        text.extend_from_slice(format!("{} {length}:{key}", key.len()).as_bytes());
+        text.extend_from_slice(&stored.unwrap_or_default());
+    }
+    text
+}
+
+/// What of an entry does not depend on when it is stored.
+pub(crate) fn entry_text(event: &Event) -> String {
+    let (envelope, body) = (event.envelope(), event.body());
+    let delta = event.state_delta().unwrap_or_default();
+    format!("{} {}:{envelope}{body}{delta}", envelope.len(), body.len())
+}
+
+/// An entry as it is stored.
+pub(crate) fn place_text(place: &Place) -> Vec<u8> {
+    let undo = undo_text(&place.undo);
+    let text = place.event.as_ref().map_or("0 0:".to_owned(), entry_text);
+    let sequence = place.sequence.to_le_bytes();
+    let length = u32::try_from(undo.len()).unwrap_or(u32::MAX).to_le_bytes();
+    [sequence.get(..6).unwrap_or_default(), &length, text.as_bytes(), &undo].concat()
+}
+
+/// Reads a part of a track: sequence, time in milliseconds, and after a colon the body.
+pub(crate) fn track_event(entry: Vec<u8>) -> Result<TrackEvent, Error> {
+    const WHAT: Error = Error::Unreadable("an event of a track");
+    let entry = text(entry)?;
+    let (ends, body) = entry.split_once(':').ok_or(WHAT)?;
+    let [sequence, millis] = numbers_of(ends).ok_or(WHAT)?;
+    let millis = i64::try_from(millis).map_err(|_| WHAT)?;
+    let time = Time::from_micros(millis.saturating_mul(1_000));
+    Ok(TrackEvent { sequence, time, body: body.to_owned() })
+}
+
+pub(crate) fn track_text(event: &TrackEvent) -> String {
+    format!("{} {}:{}", event.sequence, event.time.millis(), event.body)
+}
+
+/// The sequences of the last event of a track and of its first.
+pub(crate) fn track_ends(text: &str) -> Result<(u64, u64), Error> {
+    let [last, first] = numbers_of(text).ok_or(Error::Unreadable("the ends of a track"))?;
+    Ok((last, first))
+}
+
+/// Where a session was forked from: sequence, length of the user's name, and both names.
+fn origin(text: &str) -> Result<Origin, Error> {
+    let read = || {
+        let (sequence, rest) = text.split_once(' ')?;
+        let (length, names) = rest.split_once(':')?;
+        let (user, session) = names.split_at_checked(length.parse().ok()?)?;
+        let (user, session) = (user.to_owned(), session.to_owned());
+        Some(Origin { user, session, sequence: sequence.parse().ok()? })
     };
-    let sequence = str::from_utf8(&id).ok().and_then(|id| id.strip_suffix("-0")?.parse().ok());
-    let (mut envelope, mut body, mut delta) = (None, None, None);
-    let mut fields = fields.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
-        (fields.next(), fields.next())
-    {
-        match name.as_slice() {
-            b"e" => envelope = Some(text(value)?),
-            b"d" => body = Some(text(value)?),
-            b"s" => delta = Some(text(value)?),
-            _ => {}
-        }
-    }
-    let envelope = envelope.ok_or(WHAT)?;
-    Ok(StoredEvent::from_parts(sequence.ok_or(WHAT)?, &envelope, body.ok_or(WHAT)?, delta)?)
+    read().ok_or(Error::Unreadable("the origin of a session"))
+}
+
+pub(crate) fn origin_text(origin: &Origin) -> String {
+    format!("{} {}:{}{}", origin.sequence, origin.user.len(), origin.user, origin.session)
 }
 
 #[cfg(test)]
 mod tests {
+    use sessiond_core::event::Received;
+
     use super::*;
 
     #[test]
     fn a_header_is_read_as_written() {
         let fields = HeaderFields {
             generation: "1758000000000001".to_owned(),
-            numbers: "7 12 3 1 1758000000000009 1758000060000 11 10 200 4 9 \
-                      1758000000000001 5 100 2"
-                .to_owned(),
+            numbers: doubles(&[
+                7,
+                12,
+                3,
+                1,
+                1_758_000_000_000_009,
+                1_758_000_060_000,
+                11,
+                10,
+                200,
+                4,
+                9,
+                1,
+                2,
+                1_758_000_000_000_001,
+                5,
+                100,
+                2,
+            ]),
         };
         let header = fields.header(Lease { now: 1_758_000_059_000, left: 999 }).unwrap();
         assert_eq!((header.revision, header.last_sequence, header.first_sequence), (7, 12, 3));
         assert_eq!(header.updated_at.micros(), 1_758_000_000_000_009);
         assert_eq!(header.expires_at.unwrap().millis(), 1_758_000_060_000, "snaps to the write's");
         assert_eq!(header.last_user_turn, Some(11));
+        assert_eq!((header.edits, header.floor), (1, 2));
         assert_eq!(header.backlog(), Backlog { events: 5, tokens: 100, turns: 2 });
         let later = fields.header(Lease { now: 1_758_000_059_000, left: 5_000 }).unwrap();
         assert_eq!(later.expires_at.unwrap().millis(), 1_758_000_064_000, "a read has moved it");
@@ -224,18 +405,46 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_refused() {
-        let fields = HeaderFields { numbers: "1 2 3".to_owned(), ..HeaderFields::default() };
+        let fields = HeaderFields { numbers: doubles(&[1, 2, 3]), ..HeaderFields::default() };
         assert!(fields.header(Lease { now: 0, left: 0 }).is_err());
         assert!(seen(b"short").is_err());
-        assert!(seen(b"0123456789abcdefx").is_err());
-        assert!(entries(Value::Int(1)).is_err());
+        assert!(seen(b"0123456789abcdefs1").is_err());
+        let whole = place_text(&Place { sequence: 1, event: None, undo: vec![("k".into(), None)] });
+        for length in 0..whole.len() {
+            assert!(places(vec![whole[..length].to_vec()]).is_err(), "{length}");
+        }
+        assert!(track_event(b"1:x".to_vec()).is_err());
+        assert!(origin("1 9:ab").is_err());
         assert!(SessionFields::read(Vec::new()).unwrap().is_none());
     }
 
     #[test]
+    fn entries_are_read_as_written() {
+        let received = Received {
+            body: r#"{"role":"user","content":"a:b"}"#.to_owned(),
+            state_delta: Some(r#"{"k":1}"#.to_owned()),
+            ..Received::default()
+        };
+        let event = Event::parse(received, Time::from_nanos(5), 1_000).unwrap();
+        let values = [None, Some(StateValue::Null), Some(StateValue::Bytes(vec![0, 58, 255]))];
+        let undo: Undo = ["", "a:b", "\u{e4}"].map(str::to_owned).into_iter().zip(values).collect();
+        let kept = Place { sequence: 7, event: Some(event), undo: undo.clone() };
+        let gone = Place { sequence: 8, event: None, undo };
+        let read = places(vec![place_text(&kept), place_text(&gone)]).unwrap();
+        assert_eq!(read[0].event.as_ref().unwrap().body(), kept.event.as_ref().unwrap().body());
+        assert_eq!(read[0].event.as_ref().unwrap().state_delta(), Some(r#"{"k":1}"#));
+        assert_eq!(read[0].undo, kept.undo);
+        assert_eq!(read[1], gone);
+        let told = Origin { user: "u 1".into(), session: ":s".into(), sequence: 4 };
+        assert_eq!(origin(&origin_text(&told)).unwrap(), told);
+        let event = TrackEvent { sequence: 3, time: Time::from_micros(9_000), body: "{}".into() };
+        assert_eq!(track_event(track_text(&event).into_bytes()).unwrap(), event);
+    }
+
+    #[test]
     fn ids_tell_what_became_of_them() {
-        let kept = seen(b"0123456789abcdef42").unwrap();
-        assert_eq!(kept.fate, Fate::Stored(42));
+        let kept = [b"0123456789abcdef".as_slice(), &fate_bytes(&Fate::Stored(42))].concat();
+        assert_eq!(seen(&kept).unwrap().fate, Fate::Stored(42));
         let dropped = seen(b"0123456789abcdef-filter").unwrap();
         assert_eq!(dropped.fate, Fate::Dropped("filter".to_owned()));
     }

@@ -71,6 +71,9 @@ pub enum Error {
     /// A script answered what it never should.
     #[error("the reply of the script `{0}` cannot be read")]
     Reply(&'static str),
+    /// What was written ahead is gone before it was put in its place.
+    #[error("the parts of a session were written too slowly, and are gone: try again")]
+    Staging,
     /// An entry is not what this software writes.
     #[error(transparent)]
     Entry(#[from] EnvelopeError),

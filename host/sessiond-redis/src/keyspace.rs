@@ -30,12 +30,14 @@ pub(crate) struct UserKeys {
 pub(crate) struct SessionKeys {
     /// Hash: what is known of it, its state, summaries and outbox.
     pub(crate) hash: String,
-    /// Stream: its entries.
+    /// List: its entries, without holes.
     pub(crate) entries: String,
     /// Hash: the ids of its latest entries.
     pub(crate) ids: String,
     /// Hash: the ids of those before.
     pub(crate) older_ids: String,
+    /// What the keys of its tracks, lists, begin with.
+    tracks: String,
     /// Its name, as it stands in keys and in the sorted sets.
     pub(crate) name: String,
     /// Those of its user.
@@ -91,6 +93,7 @@ impl Keyspace {
             entries: format!("{base}e:{name}"),
             ids: format!("{base}i:{name}"),
             older_ids: format!("{base}j:{name}"),
+            tracks: format!("{base}t:{name}:"),
             name,
             user: self.user(key.user_key()),
         }
@@ -113,6 +116,39 @@ impl Keyspace {
         let (app, user) = owner.split_once(':')?;
         SessionKey::new(unescape(app)?, unescape(user)?, unescape(session)?).ok()
     }
+}
+
+impl SessionKeys {
+    /// List: a track, by its name as it stands in keys.
+    pub(crate) fn track(&self, track: &str) -> String {
+        format!("{}{track}", self.tracks)
+    }
+
+    /// A key of the same slot for what is not yet a part of the session.
+    pub(crate) fn staging(&self, number: &str, what: &str) -> String {
+        format!("{}:{number}:{what}", self.entries)
+    }
+}
+
+/// The name of a track as it stands in keys: as [`escape`], and without white space.
+pub(crate) fn escape_track(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for character in escape(name).chars() {
+        match character {
+            '\t'..='\r' | ' ' => escaped.push_str(&format!("%{:02X}", u32::from(character))),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// The inverse of [`escape_track`]. None for what it does not make.
+pub(crate) fn unescape_track(escaped: &str) -> Option<String> {
+    let mut spaced = escaped.to_owned();
+    for space in ['\t', '\n', '\u{b}', '\u{c}', '\r', ' '] {
+        spaced = spaced.replace(&format!("%{:02X}", u32::from(space)), &space.to_string());
+    }
+    unescape(&spaced)
 }
 
 /// A name as it stands in keys: no part of a key can run into the next, nor close the braces.
@@ -196,8 +232,10 @@ mod tests {
 
     #[test]
     fn escaping_can_be_undone() {
-        for name in NASTY {
+        for name in NASTY.into_iter().chain(["a b\t\r\n%20", "%0"]) {
             assert_eq!(unescape(&escape(name)).as_deref(), Some(name));
+            assert_eq!(unescape_track(&escape_track(name)).as_deref(), Some(name));
+            assert!(!escape_track(name).contains(char::is_whitespace));
         }
         for bad in ["%", "%2", "%3a", "%41", ":", "a{", "%é"] {
             assert_eq!(unescape(bad), None, "{bad}");

@@ -4,6 +4,9 @@ use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, ToRedisArgs, Value};
 
+use sessiond_core::store::Fate;
+
+use crate::codec::fate_of;
 use crate::error::Error;
 
 /// A script. Redis knows it by the hash of its text, once it has seen that.
@@ -20,20 +23,32 @@ macro_rules! script {
     };
 }
 
-pub(crate) static CREATE: LazyLock<Script> = script!(
-    "create",
-    "script/forget_expired.lua",
-    "script/keep_lists.lua",
-    "script/create.lua",
-    "script/write.lua"
-);
+/// Scripts that write a session begin with what they have in common.
+macro_rules! session_script {
+    ($name:literal, $($part:literal),+) => {
+        script!($name, "script/keep.lua", "script/session.lua", $($part),+)
+    };
+}
+
+pub(crate) static CREATE: LazyLock<Script> =
+    session_script!("create", "script/forget_expired.lua", "script/create.lua", "script/write.lua");
 pub(crate) static APPEND: LazyLock<Script> =
-    script!("append", "script/keep_lists.lua", "script/append.lua", "script/write.lua");
+    session_script!("append", "script/append.lua", "script/write.lua");
+pub(crate) static EDIT: LazyLock<Script> = session_script!("edit", "script/edit.lua");
+pub(crate) static RESTORE: LazyLock<Script> =
+    session_script!("restore", "script/forget_expired.lua", "script/restore.lua");
+pub(crate) static TTL: LazyLock<Script> =
+    session_script!("ttl", "script/guard.lua", "script/ttl.lua");
+pub(crate) static LEASE: LazyLock<Script> =
+    session_script!("lease", "script/guard.lua", "script/lease.lua");
+pub(crate) static TRACK: LazyLock<Script> =
+    session_script!("track", "script/guard.lua", "script/track.lua");
+pub(crate) static DROP_TRACK: LazyLock<Script> =
+    session_script!("drop_track", "script/guard.lua", "script/drop_track.lua");
+pub(crate) static TOUCH: LazyLock<Script> = session_script!("touch", "script/touch.lua");
+pub(crate) static DELETE: LazyLock<Script> = session_script!("delete", "script/delete.lua");
 pub(crate) static LIST: LazyLock<Script> =
     script!("list", "script/forget_expired.lua", "script/list.lua");
-pub(crate) static TOUCH: LazyLock<Script> =
-    script!("touch", "script/keep_lists.lua", "script/touch.lua");
-pub(crate) static DELETE: LazyLock<Script> = script!("delete", "script/delete.lua");
 pub(crate) static SUMMARY: LazyLock<Script> = script!("summary", "script/summary.lua");
 pub(crate) static APP: LazyLock<Script> = script!("app", "script/app.lua");
 pub(crate) static CLEAR: LazyLock<Script> = script!("clear", "script/clear.lua");
@@ -112,6 +127,28 @@ impl Reply {
             Some(Value::SimpleString(text)) => Ok(text),
             _ => Err(self.unreadable()),
         }
+    }
+
+    /// The next value, as bytes.
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, Error> {
+        match self.values.next() {
+            Some(Value::BulkString(bytes)) => Ok(bytes),
+            _ => Err(self.unreadable()),
+        }
+    }
+
+    /// What became of an entry, and whether that was earlier: a sequence that it has got now, `-` and
+    /// the plugin that dropped it now, or `=` and what is remembered of it.
+    pub(crate) fn fate(&mut self) -> Result<(Fate, bool), Error> {
+        let (fate, earlier) = match self.values.next() {
+            Some(Value::Int(sequence)) => (u64::try_from(sequence).ok().map(Fate::Stored), false),
+            Some(Value::BulkString(bytes)) => match bytes.strip_prefix(b"=") {
+                Some(earlier) => (fate_of(earlier), true),
+                None => (fate_of(&bytes), false),
+            },
+            _ => (None, false),
+        };
+        Ok((fate.ok_or_else(|| self.unreadable())?, earlier))
     }
 
     /// The next value, as a number.

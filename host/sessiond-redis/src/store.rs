@@ -4,14 +4,18 @@ mod append;
 mod batch;
 mod create;
 mod delete;
+mod edit;
 mod keys;
+mod lease;
 mod list;
 mod outbox;
 mod read;
 mod reading;
+mod restore;
 mod state;
 mod summary;
 mod sweep;
+mod track;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +26,16 @@ use sessiond_core::digest::DigestKey;
 use sessiond_core::event::Event;
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
 use sessiond_core::state::{StateDelta, StateMap};
+use sessiond_core::store::edit::Edit;
+use sessiond_core::store::lease::{Lease, LeaseRequest};
+use sessiond_core::store::whole::{SessionTtl, Whole};
 use sessiond_core::store::{
-    Appended, Condition, KeyFilter, NewEntry, PageToken, Range, Seen, SessionHeader, SessionPage,
-    SessionStore, Snapshot, StoreError, StoreRules, SummaryCommit, TtlRefresh,
+    Appended, Condition, Edited, HistoryVersion, KeyFilter, NewEntry, NewTrackEvent, PageToken,
+    Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot, StoreError, StoreRules,
+    SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
 };
 use sessiond_core::summary::{Backlog, Summary};
+use uuid::Uuid;
 
 use crate::client::Client;
 use crate::config::RedisConfig;
@@ -38,6 +47,9 @@ use crate::server;
 
 /// The longest that anything is waited for, whatever the configuration says.
 const LONGEST: Duration = Duration::from_secs(3_600);
+/// The longest time to live, in milliseconds. Redis adds it to the current time, in 64 bits; the
+/// scripts do it in doubles.
+const LONGEST_TTL: u64 = 1 << 48;
 
 /// Sessions in one Redis.
 #[derive(Debug)]
@@ -55,6 +67,8 @@ struct Terms {
     app_state_ttl: u64,
     user_state_ttl: u64,
     open_call_max_age: u64,
+    /// None: as long as the session.
+    track_ttl: Option<u64>,
     refresh_on_read: bool,
 }
 
@@ -96,17 +110,21 @@ fn open(url: &str) -> Result<RedisClient, Error> {
     RedisClient::open(info).map_err(Error::Url)
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Terms {
     fn new(rules: &StoreRules) -> Self {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        // Redis adds it to the current time, in 64 bits; the scripts do it in doubles.
-        let ttl = |time: Option<Duration>| time.map_or(0, |time| millis(time).clamp(1, 1 << 48));
+        let ttl =
+            |time: Option<Duration>| time.map_or(0, |time| millis(time).clamp(1, LONGEST_TTL));
         Self {
             event_limit: rules.event_limit.map(|limit| limit.max(1)),
             session_ttl: ttl(rules.session_ttl),
             app_state_ttl: ttl(rules.app_state_ttl),
             user_state_ttl: ttl(rules.user_state_ttl),
             open_call_max_age: millis(rules.open_call_max_age),
+            track_ttl: rules.track_ttl.map(|time| ttl(Some(time))),
             refresh_on_read: rules.ttl_refresh == TtlRefresh::Read,
         }
     }
@@ -183,11 +201,78 @@ impl SessionStore for RedisStore {
     async fn put_summary(
         &self,
         key: &SessionKey,
-        generation: u64,
+        seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError> {
-        self.store_summary(key, generation, summary, totals).await
+        self.store_summary(key, seen, summary, totals).await
+    }
+
+    async fn edit(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        edit: &Edit,
+    ) -> Result<Edited, StoreError> {
+        self.edit_session(key, condition, edit).await
+    }
+
+    async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
+        self.copy_session(key).await
+    }
+
+    async fn restore(
+        &self,
+        key: &SessionKey,
+        whole: &Whole,
+    ) -> Result<Option<SessionHeader>, StoreError> {
+        self.restore_session(key, whole).await
+    }
+
+    async fn set_ttl(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        ttl: SessionTtl,
+    ) -> Result<SessionHeader, StoreError> {
+        self.write_ttl(key, condition, ttl).await
+    }
+
+    async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError> {
+        self.take_lease(key, request).await
+    }
+
+    async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError> {
+        self.end_lease(key, token).await
+    }
+
+    async fn append_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+        events: &[NewTrackEvent],
+    ) -> Result<TrackAppended, StoreError> {
+        self.append_to_track(key, condition, track, events).await
+    }
+
+    async fn read_track(
+        &self,
+        key: &SessionKey,
+        track: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<TrackPage, StoreError> {
+        self.read_from_track(key, track, after, limit).await
+    }
+
+    async fn delete_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+    ) -> Result<(), StoreError> {
+        self.drop_track(key, condition, track).await
     }
 
     async fn keys(

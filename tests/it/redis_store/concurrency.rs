@@ -123,7 +123,8 @@ async fn of_those_who_saw_the_same_one_writes() {
     let mut writers = JoinSet::new();
     for writer in 0..20_usize {
         let store = stores[writer % 2].clone();
-        let condition = Condition { generation: None, revision: Some(header.revision) };
+        let condition =
+            Condition { generation: None, revision: Some(header.revision), lease: None };
         writers.spawn(async move {
             let entries = [entry(said(&writer.to_string(), "x"))];
             match store.append(&key("s"), condition, &entries).await {

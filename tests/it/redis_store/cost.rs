@@ -67,7 +67,7 @@ async fn a_session_at_its_limit_does_not_grow() {
         append(&store, &key("s"), set(&at.to_string(), r#"{"k":1}"#)).await.unwrap();
     }
     assert!(server.keys().await.iter().filter(|name| name.ends_with(":s")).count() <= 4);
-    let stored: u64 = server.ask("XLEN sd:{app:user}:e:s").await;
+    let stored: u64 = server.ask("LLEN sd:{app:user}:e:s").await;
     assert!((100..164).contains(&stored), "{stored}");
     for ids in ["i", "j"] {
         let count: u64 = server.ask(&format!("HLEN sd:{{app:user}}:{ids}:s")).await;

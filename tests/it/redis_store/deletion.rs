@@ -48,7 +48,10 @@ async fn nothing_is_left_of_a_deleted_session() {
         let state = format!(r#"{{"k{at}":1,"user:k":2,"app:k":3}}"#);
         append(&store, &key, set(&at.to_string(), &state)).await.unwrap();
     }
-    store.put_summary(&key, generation, &summary(), Backlog::default()).await.unwrap();
+    store
+        .put_summary(&key, super::version(generation), &summary(), Backlog::default())
+        .await
+        .unwrap();
     assert!(is_named(&server, "unmistakable").await);
     store.delete(&key).await.unwrap();
     assert!(!is_named(&server, "unmistakable").await);
@@ -64,17 +67,19 @@ async fn late_writes_are_refused() {
     let old = create(&store, &key("s")).await.generation;
     append(&store, &key("s"), said("1", "x")).await.unwrap();
     store.delete(&key("s")).await.unwrap();
-    let condition = Condition { generation: Some(old), revision: None };
+    let condition = Condition { generation: Some(old), revision: None, lease: None };
     let entries = [entry(said("2", "x"))];
     let missing = store.append(&key("s"), condition, &entries).await;
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
-    let missing = store.put_summary(&key("s"), old, &summary(), Backlog::default()).await;
+    let missing =
+        store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
     let new = create(&store, &key("s")).await.generation;
     assert_ne!(old, new);
     let late = store.append(&key("s"), condition, &entries).await;
     assert!(matches!(late, Err(StoreError::OtherGeneration { current }) if current == new));
-    let late = store.put_summary(&key("s"), old, &summary(), Backlog::default()).await;
+    let late =
+        store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
     assert!(matches!(late, Err(StoreError::OtherGeneration { current }) if current == new));
     let snapshot = read(&store, &key("s")).await;
     assert!(snapshot.entries.is_empty() && snapshot.summaries.is_empty());
@@ -107,7 +112,9 @@ async fn deletes_and_writes_at_once_leave_nothing() {
                         let seen = store.seen(&key, &[]).await;
                         let generation = seen.map_or(1, |(header, _)| header.generation);
                         let (summary, totals) = (summary(), Backlog::default());
-                        let put = store.put_summary(&key, generation, &summary, totals).await;
+                        let put = store
+                            .put_summary(&key, super::version(generation), &summary, totals)
+                            .await;
                         assert!(matches!(
                             put,
                             Ok(SummaryCommit::Stored | SummaryCommit::Late)

@@ -54,7 +54,9 @@ async fn every_key_of_a_session_lives_equally_long() {
             2 => {
                 let summary = summary(round);
                 let generation = generation.unwrap_or(1);
-                let _ = store.put_summary(&key, generation, &summary, Backlog::default()).await;
+                let _ = store
+                    .put_summary(&key, super::version(generation), &summary, Backlog::default())
+                    .await;
             }
             3 => {
                 let (id, digest) = (format!("d{round}"), entry(said("x", "x")).digest());

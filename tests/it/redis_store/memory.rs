@@ -64,7 +64,11 @@ async fn a_full_server_writes_all_or_nothing() {
         unseen: None,
         updated_at: Time::from_nanos(1),
     };
-    assert!(is_full(store.put_summary(&key("s"), generation, &summary, Backlog::default()).await));
+    assert!(is_full(
+        store
+            .put_summary(&key("s"), super::version(generation), &summary, Backlog::default())
+            .await
+    ));
     for scope in ["user", "app"] {
         let value = StateValue::Json("2".to_owned());
         let delta = StateDelta::set([(format!("{scope}:k"), value)]);

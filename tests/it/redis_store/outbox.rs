@@ -176,7 +176,7 @@ async fn refused_appends_leave_no_mark() {
     let event = set("1", r#"{"app:k":1}"#);
     assert!(append(&store, &key("s"), event.clone()).await.is_err());
     create(&store, &key("s")).await;
-    let condition = Condition { generation: Some(1), revision: None };
+    let condition = Condition { generation: Some(1), revision: None, lease: None };
     assert!(store.append(&key("s"), condition, &[entry(event)]).await.is_err());
     assert!(!server.keys().await.contains(&MARKS.to_owned()));
     assert_eq!(app_state(&server).await, None);

@@ -177,6 +177,7 @@ fn condition(step: &Value) -> Condition {
     Condition {
         generation: number(matched, "generation").or_else(|| number(step, "generation")),
         revision: number(matched, "revision"),
+        lease: None,
     }
 }
 

@@ -78,7 +78,7 @@ impl SessionService {
         condition: Condition,
         event: Event,
     ) -> Result<AppendReply, Error> {
-        let digest = digest_of(self.store.digest_key(), &event);
+        let digest = self.store.digest_key().of_event(&event);
         let item = Item { event, digest, own_id: false };
         self.append_items(call, key, condition, vec![item]).await
     }
@@ -233,7 +233,7 @@ fn entries_of(
     for pending in &screened.events {
         let digest = match pending.item.and_then(|item| known.get(item)) {
             Some((_, digest)) => *digest,
-            None => digest_of(digests, &pending.event),
+            None => digests.of_event(&pending.event),
         };
         if let Some(item) = pending.item {
             note(item, entries.len());
@@ -248,10 +248,4 @@ fn entries_of(
         }
     }
     (entries, places)
-}
-
-fn digest_of(digests: DigestKey, event: &Event) -> Digest {
-    let body = event.body().to_owned();
-    let state_delta = event.state_delta().map(str::to_owned);
-    digests.digest(&Received { body, id: None, dialect: Some(event.dialect()), state_delta })
 }

@@ -39,7 +39,7 @@ impl SessionService {
         let subject = Subject::Session(key.clone());
         let options = self.admitted(call, &subject, options).await?;
         let snapshot = self.store.read(key, range_of(&options, Prefer::Newest)).await?;
-        let Snapshot { header, state, summaries, entries } =
+        let Snapshot { header, state, summaries, entries, .. } =
             snapshot.ok_or(StoreError::NotFound)?;
         let entries = self.windowed(key, &options, &header, &summaries, entries).await?;
         let shown = if options.summary == SummaryMode::None { Vec::new() } else { summaries };

@@ -4,6 +4,7 @@
 //! the rules of a session are written here once, plainly, and other stores are tested against them.
 
 mod record;
+mod track;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -12,10 +13,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use uuid::Uuid;
+
 use self::record::Record;
+use super::edit::Edit;
+use super::lease::{Lease, LeaseRequest};
+use super::whole::{SessionTtl, Whole};
 use super::{
-    Appended, Condition, KeyFilter, NewEntry, PageToken, Range, Seen, SessionHeader, SessionPage,
-    SessionStore, Snapshot, StoreError, StoreRules, SummaryCommit, TtlRefresh,
+    Appended, Condition, Edited, HistoryVersion, KeyFilter, MAX_TRACKS, NewEntry, NewTrackEvent,
+    PageToken, Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot, StoreError,
+    StoreRules, SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
 };
 use crate::digest::DigestKey;
 use crate::event::Event;
@@ -155,6 +162,24 @@ impl World {
         }
     }
 
+    /// Puts a new session there, which begins the time of its user's and app's state anew.
+    fn put(&mut self, key: &SessionKey, record: Record, rules: &StoreRules, now: Time) {
+        let app = self.apps.entry(key.app_key().clone()).or_default();
+        app.touch(rules.app_state_ttl, now);
+        let user = self.users.entry(key.user_key().clone()).or_default();
+        user.state.touch(rules.user_state_ttl, now);
+        user.by_update.insert((record.updated_at, key.session().to_owned()));
+        user.sessions.insert(key.session().to_owned(), record);
+    }
+
+    /// Moves a session in its user's list, after an update.
+    fn list_again(&mut self, key: &SessionKey, before: Time, updated_at: Time) {
+        if let Some(user) = self.users.get_mut(key.user_key()) {
+            user.by_update.remove(&(before, key.session().to_owned()));
+            user.by_update.insert((updated_at, key.session().to_owned()));
+        }
+    }
+
     fn forget(&mut self, key: &SessionKey) {
         if let Some(user) = self.users.get_mut(key.user_key())
             && let Some(record) = user.sessions.remove(key.session())
@@ -187,14 +212,9 @@ impl SessionStore for EmbeddedStore {
             record.push(event, now, &self.rules);
             world.change_shared(key, event.delta(), &self.rules, now);
         }
-        record.expires_at = deadline(self.rules.session_ttl, now);
+        record.touch(&self.rules, now);
         let header = record.header();
-        let app = world.apps.entry(key.app_key().clone()).or_default();
-        app.touch(self.rules.app_state_ttl, now);
-        let user = world.users.entry(key.user_key().clone()).or_default();
-        user.state.touch(self.rules.user_state_ttl, now);
-        user.by_update.insert((updated_at, key.session().to_owned()));
-        user.sessions.insert(key.session().to_owned(), record);
+        world.put(key, record, &self.rules, now);
         Ok(Some(header))
     }
 
@@ -205,7 +225,7 @@ impl SessionStore for EmbeddedStore {
         entries: &[NewEntry],
     ) -> Result<Appended, StoreError> {
         let (mut world, now) = self.world();
-        let plan = world.record(key, now)?.plan(condition, entries)?;
+        let plan = world.record(key, now)?.plan(condition, entries, now)?;
         if plan.is_repeat() {
             let header = world.record(key, now)?.header();
             return Ok(Appended { header, outcomes: plan.repeated(), given_up: 0 });
@@ -217,7 +237,7 @@ impl SessionStore for EmbeddedStore {
         let (outcomes, given_up) = record.append(entries, plan, now, &self.rules);
         if stores {
             record.updated_at = updated_at;
-            record.expires_at = deadline(self.rules.session_ttl, now);
+            record.touch(&self.rules, now);
         }
         let updated_at = record.updated_at;
         let header = record.header();
@@ -226,10 +246,7 @@ impl SessionStore for EmbeddedStore {
                 world.change_shared(key, event.delta(), &self.rules, now);
             }
         }
-        if let Some(user) = world.users.get_mut(key.user_key()) {
-            user.by_update.remove(&(before, key.session().to_owned()));
-            user.by_update.insert((updated_at, key.session().to_owned()));
-        }
+        world.list_again(key, before, updated_at);
         Ok(Appended { header, outcomes, given_up })
     }
 
@@ -247,15 +264,16 @@ impl SessionStore for EmbeddedStore {
         let (mut world, now) = self.world();
         let Ok(record) = world.record_mut(key, now) else { return Ok(None) };
         if self.rules.ttl_refresh == TtlRefresh::Read {
-            record.expires_at = deadline(self.rules.session_ttl, now);
+            record.touch(&self.rules, now);
         }
         let (header, entries) = (record.header(), record.range(range));
         let summaries = record.summaries.values().cloned().collect();
-        let session = record.state.clone();
+        let (session, ttl, origin) = (record.state.clone(), record.ttl, record.origin.clone());
+        let tracks = record.track_names(now);
         let user = world.user_state(key.user_key(), now);
         let app = world.app_state(key.app_key(), now);
         let state = ScopedState { session, user, app };
-        Ok(Some(Snapshot { header, state, summaries, entries }))
+        Ok(Some(Snapshot { header, state, summaries, entries, ttl, origin, tracks }))
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
@@ -327,12 +345,152 @@ impl SessionStore for EmbeddedStore {
     async fn put_summary(
         &self,
         key: &SessionKey,
-        generation: u64,
+        seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError> {
         let (mut world, now) = self.world();
-        world.record_mut(key, now)?.put_summary(generation, summary, totals)
+        world.record_mut(key, now)?.put_summary(seen, summary, totals)
+    }
+
+    async fn edit(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        edit: &Edit,
+    ) -> Result<Edited, StoreError> {
+        let (mut world, now) = self.world();
+        let updated_at = world.update_time(now);
+        let record = world.record_mut(key, now)?;
+        record.admit(condition, now)?;
+        record.admit_revision(condition)?;
+        let Some(plan) = record.plan_edit(edit, &self.rules)? else {
+            return Ok(Edited { header: record.header(), removed: 0, popped: Vec::new() });
+        };
+        record.apply(&plan, now);
+        let before = std::mem::replace(&mut record.updated_at, updated_at);
+        record.touch(&self.rules, now);
+        let header = record.header();
+        world.list_again(key, before, updated_at);
+        Ok(Edited { header, removed: plan.removed, popped: plan.popped })
+    }
+
+    async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
+        let (world, now) = self.world();
+        Ok(world.record(key, now).ok().map(Record::whole))
+    }
+
+    async fn restore(
+        &self,
+        key: &SessionKey,
+        whole: &Whole,
+    ) -> Result<Option<SessionHeader>, StoreError> {
+        let (mut world, now) = self.world();
+        if world.record(key, now).is_ok() {
+            return Ok(None);
+        }
+        world.forget(key);
+        let generation = world.next_generation(now);
+        let updated_at = world.update_time(now);
+        let mut record = Record::of_whole(whole, generation, now);
+        record.updated_at = updated_at;
+        record.touch(&self.rules, now);
+        let header = record.header();
+        world.put(key, record, &self.rules, now);
+        Ok(Some(header))
+    }
+
+    async fn set_ttl(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        ttl: SessionTtl,
+    ) -> Result<SessionHeader, StoreError> {
+        let (mut world, now) = self.world();
+        let record = world.record_mut(key, now)?;
+        record.admit(condition, now)?;
+        record.admit_revision(condition)?;
+        record.ttl = ttl;
+        record.touch(&self.rules, now);
+        Ok(record.header())
+    }
+
+    async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError> {
+        let (mut world, now) = self.world();
+        let record = world.record_mut(key, now)?;
+        record.admit(Condition { lease: request.token, ..Condition::default() }, now)?;
+        let until = deadline(Some(request.duration), now).unwrap_or(now);
+        let token = request.token.unwrap_or_else(Uuid::now_v7);
+        let lease = Lease { token, holder: request.holder.clone(), until };
+        record.lease = Some(lease.clone());
+        Ok(lease)
+    }
+
+    async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        let record = world.record_mut(key, now)?;
+        record.lease = record.lease.take().filter(|lease| lease.token != token);
+        Ok(())
+    }
+
+    async fn append_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+        events: &[NewTrackEvent],
+    ) -> Result<TrackAppended, StoreError> {
+        let (mut world, now) = self.world();
+        let record = world.record_mut(key, now)?;
+        record.admit(condition, now)?;
+        record.admit_revision(condition)?;
+        let names = record.track_names(now);
+        if names.len() >= MAX_TRACKS && !names.iter().any(|name| name == track) {
+            return Err(StoreError::TooManyTracks(MAX_TRACKS));
+        }
+        record.tracks.retain(|name, _| names.contains(name));
+        let known = record.tracks.entry(track.to_owned()).or_default();
+        let outcomes = known.append(events, self.rules.event_limit, now)?;
+        record.touch(&self.rules, now);
+        let end = match self.rules.track_ttl {
+            Some(_) => deadline(self.rules.track_ttl, now),
+            None => record.expires_at,
+        };
+        let end = [end, record.expires_at].into_iter().flatten().min();
+        if let Some(known) = record.tracks.get_mut(track) {
+            known.expires_at = end;
+        }
+        Ok(TrackAppended { header: record.header(), outcomes })
+    }
+
+    async fn read_track(
+        &self,
+        key: &SessionKey,
+        track: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<TrackPage, StoreError> {
+        let (world, now) = self.world();
+        let record = world.record(key, now)?;
+        let track = record.tracks.get(track).filter(|track| !is_over(track.expires_at, now));
+        let mut events = track.map(|track| track.after(after)).unwrap_or_default();
+        let more = events.len() > limit;
+        events.truncate(limit);
+        Ok(TrackPage { header: record.header(), events, more })
+    }
+
+    async fn delete_track(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        track: &str,
+    ) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        let record = world.record_mut(key, now)?;
+        record.admit(condition, now)?;
+        record.admit_revision(condition)?;
+        record.tracks.remove(track);
+        Ok(())
     }
 
     async fn keys(

@@ -1,11 +1,16 @@
--- The first half of a creation. `forget_expired.lua` comes before, and `write.lua` follows.
+-- The first half of a creation. `session.lua` and `forget_expired.lua` come before, and `write.lua`
+-- follows.
 --
--- KEYS and ARGV as in `append.lua`, but 8, 9 and 10 are not used, and there are no ids nor digests.
+-- ARGV as in `session.lua`, but 8 to 11 are not used; then the entries.
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
 
-local generation, numbers, pending, open = nil, '1 0 1 1 0 0 0 0 0 0 0 0 0 0 0', nil, nil
+local generation, pending, open, rare, session, fields
+local revision, last, first, base, updated, expires, turn, events, tokens, turns, ids, edits, floor,
+  created, summarized_events, summarized_tokens, summarized_turns =
+  1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 local fresh = true
+local time = redis.call('TIME')
 local count = tonumber(ARGV[7])
 local earlier, unseen = {}, count
-local at = 11
+local at = 13

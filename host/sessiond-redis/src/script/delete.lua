@@ -1,9 +1,15 @@
--- Deletes a session. Nothing here needs memory, so it works when there is none.
+-- Deletes a session. Nothing here needs memory, so it works when there is none. `session.lua` comes
+-- before.
 --
--- KEYS: 1 session, 2 entries, 3 ids now, 4 ids before, 5 sessions by update, 6 sessions by expiry.
 -- ARGV: 1 the session's name in keys.
 
+local rare = redis.call('HGET', KEYS[1], '#r')
+if rare then
+  for track in string.gmatch(string.match(rare, '^%S+ %S+ %S+(.*)$'), '%S+') do
+    redis.call('UNLINK', track_key(track))
+  end
+end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[7], ARGV[1])
 return {'done'}

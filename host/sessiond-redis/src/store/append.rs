@@ -6,7 +6,7 @@ use sessiond_core::store::{
 };
 
 use super::RedisStore;
-use super::batch::{Batch, begin, changes_app, put_event};
+use super::batch::{Batch, Common, begin, changes_app, put_event, refusal};
 use crate::client::Call;
 use crate::codec::{self, HeaderFields, Lease};
 use crate::error::Error;
@@ -34,12 +34,7 @@ impl Written {
         let pending = !reply.text()?.is_empty();
         let mut fates = Vec::new();
         while !reply.is_empty() {
-            let fate = reply.text()?;
-            let (text, earlier) = match fate.strip_prefix('=') {
-                Some(fate) => (fate, true),
-                None => (fate.as_str(), false),
-            };
-            fates.push((codec::fate_of(text).ok_or_else(|| reply.unreadable())?, earlier));
+            fates.push(reply.fate()?);
         }
         Ok(Self { header, given_up, pending, fates })
     }
@@ -110,13 +105,10 @@ impl RedisStore {
         mark: Option<&Mark>,
     ) -> ScriptCall {
         let keys = self.keyspace.session(key);
-        let text = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
         let (count, tokens) = (batch.entries.len(), self.client.schema().digest_key());
-        let number = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
-        let mut call = begin(&APPEND, &keys, &self.terms, number, count);
-        call.arg(text(condition.generation))
-            .arg(text(condition.revision))
-            .arg(if batch.clash.is_some() { "1" } else { "" });
+        let mark = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
+        let common = Common { mark, count, condition, clash: batch.clash.is_some() };
+        let mut call = begin(&APPEND, &keys, &self.terms, &common, &[]);
         for entry in &batch.entries {
             call.arg(entry.id());
         }
@@ -141,25 +133,15 @@ impl RedisStore {
         batch: &Batch<'_>,
     ) -> Result<Written, StoreError> {
         let mut reply = call.script(script).await?;
-        let number = |reply: &mut Reply| {
-            let number = reply.number()?;
-            u64::try_from(number).map_err(|_| reply.unreadable())
-        };
         Err(match reply.text()?.as_str() {
             "done" => return Ok(Written::read(reply)?),
-            "missing" => StoreError::NotFound,
-            "generation" => StoreError::OtherGeneration { current: number(&mut reply)? },
-            "revision" => StoreError::OtherRevision {
-                generation: number(&mut reply)?,
-                current: number(&mut reply)?,
-            },
             "conflict" => {
-                let at = usize::try_from(number(&mut reply)?).unwrap_or_default();
+                let at = usize::try_from(reply.number()?).unwrap_or_default();
                 let entry = batch.entries.get(at.wrapping_sub(1)).map(|entry| entry.id());
                 let id = entry.or(batch.clash).ok_or_else(|| reply.unreadable())?;
                 StoreError::IdConflict { id: id.to_owned() }
             }
-            _ => reply.unreadable().into(),
+            word => refusal(word, &mut reply),
         })
     }
 
@@ -183,7 +165,7 @@ impl RedisStore {
         let reply = call.snapshot(&commands, &keys.hash).await?;
         let mut reply = reply.into_iter();
         let (seconds, micros): (i64, i64) = codec::next(&mut reply)?;
-        type Header = (Option<String>, Option<String>, Option<String>);
+        type Header = (Option<String>, Option<Vec<u8>>, Option<String>);
         let (generation, numbers, pending): Header = codec::next(&mut reply)?;
         let Some(generation) = generation else { return Err(StoreError::NotFound) };
         let fields = HeaderFields { generation, numbers: numbers.unwrap_or_default() };

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use sessiond_core::digest::DigestKey;
 use sessiond_core::event::{EntryKind, Event};
 use sessiond_core::state::{Scope, StateDelta};
-use sessiond_core::store::NewEntry;
+use sessiond_core::store::{Condition, NewEntry, StoreError};
+use sessiond_core::time::Time;
 
 use super::Terms;
+use crate::codec::entry_text;
 use crate::keyspace::SessionKeys;
 use crate::outbox::{changes, encode};
 use crate::schema::hex;
-use crate::script::{Script, ScriptCall};
+use crate::script::{Reply, Script, ScriptCall};
 
 /// The items of an append, each id once: a script need not compare them with each other.
 #[derive(Debug)]
@@ -49,17 +51,25 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Begins a call of the scripts that write entries, with the arguments that both have. Conditions
-/// and `count` entries follow.
+/// The arguments that all scripts that write a session have.
+#[derive(Debug, Default)]
+pub(super) struct Common<'a> {
+    pub(super) mark: &'a str,
+    pub(super) count: usize,
+    pub(super) condition: Condition,
+    pub(super) clash: bool,
+}
+
+/// Begins a call of a script that writes a session. What differs follows.
 pub(super) fn begin(
     script: &'static Script,
     keys: &SessionKeys,
     terms: &Terms,
-    mark: &str,
-    count: usize,
+    common: &Common<'_>,
+    more_keys: &[&str],
 ) -> ScriptCall {
     let user = &keys.user;
-    let mut call = script.call(&[
+    let mut all: Vec<&str> = vec![
         &keys.hash,
         &keys.entries,
         &keys.ids,
@@ -67,15 +77,47 @@ pub(super) fn begin(
         &user.state,
         &user.by_update,
         &user.by_expiry,
-    ]);
+    ];
+    all.extend(more_keys);
+    let mut call = script.call(&all);
+    let text = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
+    let condition = &common.condition;
     call.arg(&keys.name)
-        .arg(terms.event_limit.map(|limit| limit.to_string()).unwrap_or_default())
+        .arg(text(terms.event_limit))
         .arg(terms.session_ttl)
         .arg(terms.user_state_ttl)
         .arg(terms.open_call_max_age)
-        .arg(mark)
-        .arg(count);
+        .arg(common.mark)
+        .arg(common.count)
+        .arg(text(condition.generation))
+        .arg(text(condition.revision))
+        .arg(if common.clash { "1" } else { "" })
+        .arg(condition.lease.map(|token| token.simple().to_string()).unwrap_or_default())
+        .arg(text(terms.track_ttl));
     call
+}
+
+/// What a script answers that did not do it.
+pub(super) fn refusal(word: &str, reply: &mut Reply) -> StoreError {
+    let number = |reply: &mut Reply| {
+        let number = reply.number()?;
+        u64::try_from(number).map_err(|_| reply.unreadable())
+    };
+    let told = match word {
+        "missing" => Ok(StoreError::NotFound),
+        "generation" => number(reply).map(|current| StoreError::OtherGeneration { current }),
+        "revision" => number(reply).and_then(|generation| {
+            Ok(StoreError::OtherRevision { generation, current: number(reply)? })
+        }),
+        "leased" => reply.number().and_then(|until| {
+            let until = Time::from_micros(until.saturating_mul(1_000));
+            Ok(StoreError::Leased { holder: reply.text()?, until })
+        }),
+        "full" => number(reply)
+            .map(|tracks| StoreError::TooManyTracks(usize::try_from(tracks).unwrap_or(usize::MAX))),
+        _ => Err(reply.unreadable()),
+    };
+    told.unwrap_or_else(StoreError::from)
 }
 
 /// Adds an entry that is to be stored.
@@ -88,9 +130,7 @@ pub(super) fn put_event(call: &mut ScriptCall, event: &Event, tokens: DigestKey)
     };
     let names = |ids: &[String]| ids.iter().map(|id| hex(&tokens.token(id))).collect::<String>();
     call.arg(kind)
-        .arg(event.envelope())
-        .arg(event.body())
-        .arg(event.state_delta().unwrap_or_default())
+        .arg(entry_text(event))
         .arg(names(&facts.results))
         .arg(names(&facts.calls))
         .arg(encode(event.delta()));

@@ -8,7 +8,7 @@ use sessiond_core::store::{SessionHeader, StoreError};
 
 use super::RedisStore;
 use super::append::Written;
-use super::batch::{begin, changes_app, put_event};
+use super::batch::{Common, begin, changes_app, put_event};
 use crate::client::Call;
 use crate::error::Error;
 use crate::outbox::{Mark, Outbox};
@@ -50,9 +50,9 @@ impl RedisStore {
         mark: Option<&Mark>,
     ) -> Result<Option<SessionHeader>, Error> {
         let (keys, tokens) = (self.keyspace.session(key), self.client.schema().digest_key());
-        let number = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
-        let mut script = begin(&CREATE, &keys, &self.terms, number, first.len());
-        script.arg("").arg("").arg("");
+        let mark = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
+        let common = Common { mark, count: first.len(), ..Common::default() };
+        let mut script = begin(&CREATE, &keys, &self.terms, &common, &[]);
         for event in first {
             put_event(&mut script, event, tokens);
         }

@@ -1,15 +1,16 @@
 //! Reading a session. What it costs depends on what it returns, not on what is stored.
 
-use redis::{Cmd, Value};
-use sessiond_core::event::StoredEvent;
+use redis::Cmd;
 use sessiond_core::key::SessionKey;
 use sessiond_core::state::ScopedState;
-use sessiond_core::store::{Range, Snapshot, StoreError};
+use sessiond_core::store::edit::Place;
+use sessiond_core::store::{Range, SessionHeader, Snapshot, StoreError};
 
 use super::RedisStore;
+use super::batch::{Common, begin};
 use super::reading::Reading;
 use crate::client::Call;
-use crate::codec::{self, Fields, Lease, SessionFields};
+use crate::codec::{self, Fields, HeaderFields, Lease, SessionFields};
 use crate::error::Error;
 use crate::keyspace::SessionKeys;
 use crate::outbox::AppState;
@@ -17,12 +18,14 @@ use crate::script::TOUCH;
 
 /// A session as one transaction saw it.
 #[derive(Debug)]
-struct Seen {
-    session: SessionFields,
-    lease: Lease,
+pub(super) struct Seen {
+    pub(super) session: SessionFields,
+    pub(super) header: SessionHeader,
+    /// When it was read, in milliseconds since 1970.
+    pub(super) now: i64,
     user: Fields,
-    app: Fields,
-    page: Vec<StoredEvent>,
+    /// The entries that were read along.
+    pub(super) tail: Vec<Place>,
 }
 
 impl RedisStore {
@@ -32,108 +35,93 @@ impl RedisStore {
         range: Range,
     ) -> Result<Option<Snapshot>, StoreError> {
         let (call, keys) = (self.client.call(), self.keyspace.session(key));
+        if self.terms.refresh_on_read {
+            let touch = begin(&TOUCH, &keys, &self.terms, &Common::default(), &[]);
+            call.script(&touch).await?;
+        }
         loop {
             let mut reading = Reading::new(range);
-            let command = reading.command(&keys.entries);
-            let Some(seen) = self.look(&call, key, &keys, command).await? else { return Ok(None) };
-            let header = seen.session.header.header(seen.lease)?;
-            reading.take(seen.page, header.first_sequence);
-            let generation = &seen.session.header.generation;
-            if !self.read_on(&call, &keys, &mut reading, generation, header.first_sequence).await? {
+            let app = self.app_state_command(key.app_key());
+            let (seen, app) = tokio::try_join!(
+                self.look(&call, &keys, reading.guess(&keys.entries)),
+                call.command::<Fields>(&app)
+            )?;
+            let Some(Seen { session, header, user, tail, .. }) = seen else { return Ok(None) };
+            reading.begin(tail, header.first_sequence, header.last_sequence);
+            if !self.read_on(&call, &keys, &mut reading, &session.header, &header).await? {
                 continue;
             }
-            let outboxes = &seen.session.outboxes;
-            let mut app = AppState::read(seen.app)?;
-            app.overlay(outboxes);
-            if let Err(error) = self.settle(&call, key, outboxes).await {
+            let mut app = AppState::read(app)?;
+            app.overlay(&session.outboxes);
+            if let Err(error) = self.settle(&call, key, &session.outboxes).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "an outbox is left for the next who sees it"
                 );
             }
-            let state = ScopedState {
-                session: seen.session.state,
-                user: codec::user_state(seen.user)?,
-                app: app.into_map()?,
-            };
-            let (summaries, entries) = (seen.session.summaries, reading.finish());
-            return Ok(Some(Snapshot { header, state, summaries, entries }));
+            let (ttl, tracks) = (session.ttl(), session.track_names());
+            let SessionFields { state: own, summaries, origin, .. } = session;
+            let (user, app) = (codec::user_state(user)?, app.into_map()?);
+            let state = ScopedState { session: own, user, app };
+            let entries = reading.finish();
+            return Ok(Some(Snapshot { header, state, summaries, entries, ttl, origin, tracks }));
         }
     }
 
     /// Reads all but further pages, in one step for the slot of the session. None: there is none.
-    async fn look(
+    pub(super) async fn look(
         &self,
         call: &Call<'_>,
-        key: &SessionKey,
         keys: &SessionKeys,
         entries: Option<Cmd>,
     ) -> Result<Option<Seen>, Error> {
-        let refreshes = self.terms.refresh_on_read && self.terms.session_ttl > 0;
-        let mut reads = Vec::new();
-        if refreshes {
-            for key in [&keys.hash, &keys.entries, &keys.ids, &keys.older_ids] {
-                let mut expire = redis::cmd("PEXPIRE");
-                expire.arg(key).arg(self.terms.session_ttl);
-                reads.push(expire);
-            }
-        }
-        let before = reads.len();
-        reads.push(redis::cmd("TIME"));
-        for (name, key) in [
-            ("HGETALL", &keys.hash),
-            ("PTTL", &keys.hash),
-            ("HGETALL", &keys.user.state),
-            ("PTTL", &keys.user.by_update),
-        ] {
+        let mut reads = vec![redis::cmd("TIME")];
+        for (name, key) in
+            [("HGETALL", &keys.hash), ("PTTL", &keys.hash), ("HGETALL", &keys.user.state)]
+        {
             let mut read = redis::cmd(name);
             read.arg(key);
             reads.push(read);
         }
         let has_entries = entries.is_some();
         reads.extend(entries);
-        let app = self.app_state_command(key.app_key());
-        let (reply, app): (_, Fields) =
-            tokio::try_join!(call.snapshot(&reads, &keys.hash), call.command(&app))?;
-        let mut reply = reply.into_iter().skip(before);
+        let mut reply = call.snapshot(&reads, &keys.hash).await?.into_iter();
         let (seconds, micros) = codec::next(&mut reply)?;
         let Some(session) = SessionFields::read(codec::next(&mut reply)?)? else { return Ok(None) };
         let lease = Lease { now: codec::millis(seconds, micros), left: codec::next(&mut reply)? };
+        let header = session.header.header(lease)?;
         let user = codec::next(&mut reply)?;
-        let listed: i64 = codec::next(&mut reply)?;
-        let page = match reply.next().filter(|_| has_entries) {
-            Some(entries) => codec::entries(entries)?,
-            None => Vec::new(),
-        };
-        let short = |left| u64::try_from(left).is_ok_and(|left| left < self.terms.session_ttl);
-        if refreshes && short(listed) {
-            // The lists must outlive the session, whose time has begun anew.
-            let mut touch = TOUCH.call(&[&keys.user.by_update, &keys.user.by_expiry]);
-            call.script(touch.arg(self.terms.session_ttl)).await?;
-        }
-        Ok(Some(Seen { session, lease, user, app, page }))
+        let tail = if has_entries { codec::places(codec::next(&mut reply)?)? } else { Vec::new() };
+        Ok(Some(Seen { session, header, now: lease.now, user, tail }))
     }
 
-    /// Reads further pages, where changes of state lie between events, or trimmed entries before
-    /// them. False: the session was created again meanwhile.
+    /// Reads further pages: where the guess did not reach, or changes of state lie between events.
+    /// False: the session was created again or edited meanwhile.
     async fn read_on(
         &self,
         call: &Call<'_>,
         keys: &SessionKeys,
         reading: &mut Reading,
-        generation: &str,
-        first: u64,
+        fields: &HeaderFields,
+        header: &SessionHeader,
     ) -> Result<bool, Error> {
-        loop {
-            let Some(command) = reading.command(&keys.entries) else { return Ok(true) };
-            // Entries never change, so all that can come between is a delete.
+        let mut base = fields.base()?;
+        while let Some(page) = reading.page() {
             let mut pipe = redis::pipe();
-            pipe.add_command(command).cmd("HGET").arg(&keys.hash).arg("#g");
-            let (page, now): (Value, Option<String>) = call.pipeline(&pipe).await?;
-            if now.as_deref() != Some(generation) {
+            pipe.add_command(Reading::command(&keys.entries, page, base));
+            pipe.cmd("HMGET").arg(&keys.hash).arg("#g").arg("#n");
+            type Page = (Vec<Vec<u8>>, (Option<String>, Option<Vec<u8>>));
+            let (entries, now): Page = call.pipeline(&pipe).await?;
+            let (Some(generation), Some(numbers)) = now else { return Ok(false) };
+            let now = HeaderFields { generation, numbers };
+            let seen = now.header(Lease { now: 0, left: -1 })?;
+            // Entries never change but by an edit, so all else that can come between is a cut.
+            if (seen.generation, seen.edits) != (header.generation, header.edits) {
                 return Ok(false);
             }
-            reading.take(codec::entries(page)?, first);
+            reading.take(page, codec::places(entries)?, seen.first_sequence);
+            base = now.base()?;
         }
+        Ok(true)
     }
 }

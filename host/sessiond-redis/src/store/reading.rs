@@ -1,13 +1,19 @@
 //! Reading entries page by page.
+//!
+//! Entries lie in a list without holes, so the sequence of its first tells where each is. Redis may
+//! take some from its front between two pages: an entry says which it is, so that is found out.
 
 use redis::Cmd;
-use sessiond_core::event::{EntryKind, StoredEvent};
+use sessiond_core::event::{EntryKind, Event, StoredEvent};
+use sessiond_core::store::edit::Place;
 use sessiond_core::store::{Prefer, Range};
 
 /// The most entries that are asked for at once.
 const LARGEST_PAGE: usize = 1_000;
 /// The fewest that are asked for once the first page was not enough.
 const SMALLEST_PAGE: usize = 64;
+/// The most entries of the end that are read along, in the hope that they are all that is asked for.
+const GUESS: usize = 64;
 
 /// What of the entries is still to be read.
 #[derive(Debug)]
@@ -19,61 +25,98 @@ pub(super) struct Reading {
     high: u64,
     /// What was found, in the order of reading.
     found: Vec<StoredEvent>,
-    /// Whether a page was read.
-    begun: bool,
 }
 
 impl Reading {
     pub(super) fn new(range: Range) -> Self {
         let low = range.after.saturating_add(1);
         let high = range.before.map_or(u64::MAX, |before| before.saturating_sub(1));
-        Self { range, low, high, found: Vec::new(), begun: false }
+        Self { range, low, high, found: Vec::new() }
     }
 
     fn missing(&self) -> usize {
         self.range.limit.saturating_sub(self.found.len())
     }
 
-    /// How many to ask for in the next page.
-    pub(super) fn page(&self) -> usize {
-        let least = if self.begun { SMALLEST_PAGE } else { 0 };
-        self.missing().clamp(least, LARGEST_PAGE)
+    /// A command for the end of the list, before anything is known of it. None: it does not help.
+    pub(super) fn guess(&self, entries: &str) -> Option<Cmd> {
+        let count = match self.range.prefer {
+            Prefer::Newest => self.missing().min(LARGEST_PAGE),
+            Prefer::Oldest => self.missing().min(GUESS),
+        };
+        let useful = count > 0 && self.low <= self.high && self.range.before.is_none();
+        let from = format!("-{count}");
+        useful.then(|| lrange(entries, &from, "-1"))
     }
 
-    /// The command for the next page. None: there is nothing to read.
-    pub(super) fn command(&self, entries: &str) -> Option<Cmd> {
+    /// Takes what the guess has found, and what is known of the session by now.
+    pub(super) fn begin(&mut self, tail: Vec<Place>, first: u64, last: u64) {
+        self.low = self.low.max(first);
+        self.high = self.high.min(last);
+        let covered = tail.first().map(|place| place.sequence);
+        let Some(covered) = covered.filter(|_| self.low <= self.high) else { return };
+        match self.range.prefer {
+            Prefer::Newest => {
+                self.collect(tail.into_iter().rev());
+                self.high = covered.saturating_sub(1);
+            }
+            Prefer::Oldest if covered <= self.low => {
+                self.collect(tail.into_iter());
+                self.high = 0;
+            }
+            Prefer::Oldest => {}
+        }
+    }
+
+    /// The sequences of the next page. None: there is nothing left to read.
+    pub(super) fn page(&self) -> Option<(u64, u64)> {
         if self.missing() == 0 || self.low > self.high {
             return None;
         }
-        let (name, from, to) = match self.range.prefer {
-            Prefer::Newest => ("XREVRANGE", self.high, self.low),
-            Prefer::Oldest => ("XRANGE", self.low, self.high),
-        };
-        let mut command = redis::cmd(name);
-        command.arg(entries).arg(format!("{from}-0")).arg(format!("{to}-0"));
-        command.arg("COUNT").arg(self.page());
-        Some(command)
+        let count = self.missing().clamp(SMALLEST_PAGE, LARGEST_PAGE) as u64 - 1;
+        Some(match self.range.prefer {
+            Prefer::Newest => (self.low.max(self.high.saturating_sub(count)), self.high),
+            Prefer::Oldest => (self.low, self.high.min(self.low.saturating_add(count))),
+        })
     }
 
-    /// Takes a page. Entries below `first` are trimmed, though Redis may still have them.
-    pub(super) fn take(&mut self, page: Vec<StoredEvent>, first: u64) {
-        let complete = page.len() < self.page();
-        self.begun = true;
+    /// The command for a page, when the list begins with the entry of that sequence.
+    pub(super) fn command(entries: &str, (from, to): (u64, u64), base: u64) -> Cmd {
+        let index = |sequence: u64| sequence.saturating_sub(base).to_string();
+        lrange(entries, &index(from), &index(to))
+    }
+
+    /// Takes a page. False: it is another, since the list was cut meanwhile. What is shown begins at
+    /// `first` now.
+    pub(super) fn take(&mut self, (from, to): (u64, u64), page: Vec<Place>, first: u64) -> bool {
         self.low = self.low.max(first);
-        match (self.range.prefer, page.last()) {
-            (Prefer::Newest, Some(last)) if !complete => {
-                self.high = last.sequence.saturating_sub(1);
-            }
-            (Prefer::Oldest, Some(last)) if !complete => {
-                self.low = self.low.max(last.sequence.saturating_add(1));
-            }
-            _ => self.high = 0,
+        if page.first().map(|place| place.sequence) != Some(from) {
+            return false;
         }
-        let with_state = self.range.with_state;
-        let wanted = page.into_iter().filter(|entry| {
-            entry.sequence >= first && (with_state || entry.event.kind() == EntryKind::Event)
+        match self.range.prefer {
+            Prefer::Newest => {
+                self.collect(page.into_iter().rev());
+                self.high = from.saturating_sub(1);
+            }
+            Prefer::Oldest => {
+                self.collect(page.into_iter());
+                self.low = self.low.max(to.saturating_add(1));
+            }
+        }
+        true
+    }
+
+    fn collect(&mut self, page: impl Iterator<Item = Place>) {
+        let (low, high, with_state) = (self.low, self.high, self.range.with_state);
+        let wanted = page.filter(|place| {
+            let kind = place.event.as_ref().map(Event::kind);
+            (low..=high).contains(&place.sequence)
+                && kind.is_some_and(|kind| with_state || kind == EntryKind::Event)
         });
-        self.found.extend(wanted.take(self.range.limit.saturating_sub(self.found.len())));
+        let stored = wanted.filter_map(|Place { sequence, event, .. }| {
+            Some(StoredEvent { sequence, event: event? })
+        });
+        self.found.extend(stored.take(self.missing()));
     }
 
     pub(super) fn finish(mut self) -> Vec<StoredEvent> {
@@ -84,16 +127,22 @@ impl Reading {
     }
 }
 
+pub(super) fn lrange(key: &str, from: &str, to: &str) -> Cmd {
+    let mut command = redis::cmd("LRANGE");
+    command.arg(key).arg(from).arg(to);
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use redis::Arg;
-    use sessiond_core::event::{Event, Received};
+    use sessiond_core::event::Received;
     use sessiond_core::state::StateDelta;
     use sessiond_core::time::Time;
 
     use super::*;
 
-    fn entry(sequence: u64, is_event: bool) -> StoredEvent {
+    fn place(sequence: u64, is_event: bool) -> Place {
         let event = if is_event {
             let body = r#"{"role":"user","content":"x"}"#.to_owned();
             let received = Received { body, ..Received::default() };
@@ -101,53 +150,79 @@ mod tests {
         } else {
             Event::of_state(StateDelta::default(), Time::from_nanos(0), 1_000).unwrap()
         };
-        StoredEvent { sequence, event }
+        Place { sequence, event: Some(event), undo: Vec::new() }
     }
 
-    fn next(reading: &Reading) -> Option<String> {
-        let words = reading.command("key")?;
-        let words = words.args_iter().map(|word| match word {
+    fn gone(sequence: u64) -> Place {
+        Place { sequence, event: None, undo: Vec::new() }
+    }
+
+    fn words(command: &Cmd) -> String {
+        let words = command.args_iter().map(|word| match word {
             Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             _ => String::new(),
         });
-        Some(words.collect::<Vec<_>>().join(" "))
+        words.collect::<Vec<_>>().join(" ")
     }
+
+    fn found(reading: Reading) -> Vec<u64> {
+        reading.finish().iter().map(|entry| entry.sequence).collect()
+    }
+
+    const NEWEST: Range =
+        Range { after: 3, before: None, limit: 2, prefer: Prefer::Newest, with_state: false };
+    const OLDEST: Range =
+        Range { after: 0, before: None, limit: 3, prefer: Prefer::Oldest, with_state: true };
 
     #[test]
     fn it_goes_on_until_it_has_enough() {
-        let range =
-            Range { after: 3, before: None, limit: 2, prefer: Prefer::Newest, with_state: false };
-        let mut reading = Reading::new(range);
-        let all = format!("XREVRANGE key {}-0 4-0 COUNT 2", u64::MAX);
-        assert_eq!(next(&reading), Some(all));
-        reading.take(vec![entry(90, false), entry(89, true)], 5);
-        assert_eq!(next(&reading).as_deref(), Some("XREVRANGE key 88-0 5-0 COUNT 64"));
-        reading.take((25..89).rev().map(|at| entry(at, at == 50 || at == 40)).collect(), 5);
-        assert_eq!(next(&reading), None);
-        let found: Vec<u64> = reading.finish().iter().map(|entry| entry.sequence).collect();
-        assert_eq!(found, [50, 89]);
+        let mut reading = Reading::new(NEWEST);
+        assert_eq!(words(&reading.guess("key").unwrap()), "LRANGE key -2 -1");
+        reading.begin(vec![place(89, true), place(90, false)], 5, 90);
+        assert_eq!(reading.page(), Some((25, 88)));
+        assert_eq!(words(&Reading::command("key", (25, 88), 5)), "LRANGE key 20 83");
+        let page = (25..=88).map(|at| place(at, at == 50 || at == 40)).collect();
+        assert!(reading.take((25, 88), page, 5));
+        assert_eq!(reading.page(), None);
+        assert_eq!(found(reading), [50, 89]);
     }
 
     #[test]
-    fn what_is_trimmed_does_not_count() {
-        let range =
-            Range { after: 0, before: Some(9), limit: 3, prefer: Prefer::Oldest, with_state: true };
-        let mut reading = Reading::new(range);
-        assert_eq!(next(&reading).as_deref(), Some("XRANGE key 1-0 8-0 COUNT 3"));
-        reading.take((1..=3).map(|at| entry(at, true)).collect(), 6);
-        assert_eq!(next(&reading).as_deref(), Some("XRANGE key 6-0 8-0 COUNT 64"));
-        reading.take((6..=8).map(|at| entry(at, true)).collect(), 6);
-        assert_eq!(next(&reading), None);
-        let found: Vec<u64> = reading.finish().iter().map(|entry| entry.sequence).collect();
-        assert_eq!(found, [6, 7, 8]);
+    fn a_guess_that_reaches_far_enough_is_all() {
+        let mut reading = Reading::new(Range { after: 7, ..OLDEST });
+        reading.begin((7..=9).map(|at| place(at, true)).collect(), 1, 9);
+        assert_eq!(reading.page(), None);
+        assert_eq!(found(reading), [8, 9]);
+        let mut reading = Reading::new(OLDEST);
+        reading.begin((7..=9).map(|at| place(at, true)).collect(), 1, 9);
+        assert_eq!(reading.page(), Some((1, 9)));
+    }
+
+    #[test]
+    fn what_is_trimmed_or_taken_out_does_not_count() {
+        let mut reading = Reading::new(Range { before: Some(9), ..OLDEST });
+        assert!(reading.guess("key").is_none());
+        reading.begin(Vec::new(), 6, 20);
+        assert_eq!(reading.page(), Some((6, 8)));
+        let page = vec![place(6, true), gone(7), place(8, true)];
+        assert!(reading.take((6, 8), page, 6));
+        assert_eq!(reading.page(), None);
+        assert_eq!(found(reading), [6, 8]);
+    }
+
+    #[test]
+    fn a_list_that_was_cut_meanwhile_is_noticed() {
+        let mut reading = Reading::new(Range { before: Some(9), ..OLDEST });
+        reading.begin(Vec::new(), 1, 20);
+        assert!(!reading.take((1, 8), vec![place(5, true)], 5));
+        assert_eq!(reading.page(), Some((5, 8)));
     }
 
     #[test]
     fn an_empty_range_asks_for_nothing() {
-        let range =
-            Range { after: 5, before: Some(6), limit: 3, prefer: Prefer::Newest, with_state: true };
-        assert_eq!(next(&Reading::new(range)), None);
-        assert_eq!(next(&Reading::new(Range { before: None, limit: 0, ..range })), None);
-        assert_eq!(next(&Reading::new(Range { before: Some(0), ..range })), None);
+        let mut reading = Reading::new(Range { before: Some(4), ..NEWEST });
+        reading.begin(Vec::new(), 1, 20);
+        assert_eq!(reading.page(), None);
+        assert!(Reading::new(Range { limit: 0, ..NEWEST }).guess("key").is_none());
     }
 }

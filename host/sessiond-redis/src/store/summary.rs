@@ -1,11 +1,12 @@
 //! Storing summaries.
 
 use sessiond_core::key::SessionKey;
-use sessiond_core::store::{StoreError, SummaryCommit};
+use sessiond_core::store::{HistoryVersion, StoreError, SummaryCommit};
 use sessiond_core::summary::{Backlog, Summary};
 
 use super::RedisStore;
-use crate::codec::backlog_text;
+use super::batch::refusal;
+use crate::codec::{backlog, doubles};
 use crate::error::Error;
 use crate::script::SUMMARY;
 
@@ -13,7 +14,7 @@ impl RedisStore {
     pub(super) async fn store_summary(
         &self,
         key: &SessionKey,
-        generation: u64,
+        seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError> {
@@ -21,21 +22,18 @@ impl RedisStore {
         let whole = summary.filter_key.is_empty();
         let mut script = SUMMARY.call(&[&self.keyspace.session(key).hash]);
         script
-            .arg(generation)
+            .arg(seen.generation)
             .arg(&summary.filter_key)
             .arg(summary.last_sequence)
             .arg(text)
-            .arg(if whole { backlog_text(totals) } else { String::new() });
+            .arg(if whole { doubles(&backlog(totals)) } else { Vec::new() })
+            .arg(seen.edits);
         let mut reply = self.client.call().script(&script).await?;
         match reply.text()?.as_str() {
             "done" => Ok(SummaryCommit::Stored),
             "late" => Ok(SummaryCommit::Late),
-            "missing" => Err(StoreError::NotFound),
-            "generation" => {
-                let current = u64::try_from(reply.number()?).map_err(|_| reply.unreadable())?;
-                Err(StoreError::OtherGeneration { current })
-            }
-            _ => Err(reply.unreadable().into()),
+            "edited" => Ok(SummaryCommit::Edited),
+            word => Err(refusal(word, &mut reply)),
         }
     }
 }

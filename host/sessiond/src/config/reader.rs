@@ -18,7 +18,7 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 19] = [
+const LATER: [&str; 18] = [
     "async_persist",
     "models",
     "plugins.*.config",
@@ -32,7 +32,6 @@ const LATER: [&str; 19] = [
     "redis.wait_replicas",
     "server.tls",
     "server.tokens_file",
-    "session.track_ttl",
     "summary.cascade",
     "summary.filter_allowlist",
     "summary.idle",

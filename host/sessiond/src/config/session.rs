@@ -26,6 +26,7 @@ pub(super) fn read(section: Section<'_>) -> (StoreRules, String, usize) {
         app_state_ttl: section.duration_or_none("app_state_ttl"),
         user_state_ttl: section.duration_or_none("user_state_ttl"),
         ttl_refresh: section.choice("ttl_refresh", &refresh, TtlRefresh::Write, "write"),
+        track_ttl: section.duration_or_none("track_ttl"),
         open_call_max_age: section.duration("open_call_max_age", OPEN_CALL_MAX_AGE),
     };
     let max_event_size = section.size("max_event_size", MAX_EVENT_SIZE, 1 << 28);

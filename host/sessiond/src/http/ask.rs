@@ -122,6 +122,7 @@ fn condition_of(headers: &HeaderMap) -> Result<Condition, Problem> {
         Some(Condition {
             generation: Some(generation.parse().ok()?),
             revision: Some(revision.parse().ok()?),
+            lease: None,
         })
     });
     parsed.ok_or_else(|| {
@@ -193,7 +194,7 @@ mod tests {
             headers.insert(header::IF_MATCH, value.parse().unwrap());
             condition_of(&headers)
         };
-        let wanted = Condition { generation: Some(7), revision: Some(12) };
+        let wanted = Condition { generation: Some(7), revision: Some(12), lease: None };
         assert_eq!(condition("\"7-12\"").unwrap(), wanted);
         assert_eq!(condition("*").unwrap(), Condition::default());
         for bad in ["7-12", "\"7\"", "\"a-b\"", "W/\"7-12\"", "\"1-2\", \"3-4\""] {

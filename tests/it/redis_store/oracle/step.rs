@@ -66,10 +66,19 @@ impl World {
                 header.map_or((0, 0), |header| (header.generation, header.revision));
             let condition = match wanted {
                 (0..60, _) => Condition::default(),
-                (60..75, _) => Condition { generation: Some(generation), revision: Some(revision) },
-                (75..80, _) => Condition { generation: Some(generation), revision: None },
-                (80..90, _) => Condition { generation: None, revision: Some(revision + 1) },
+                (60..75, _) => Condition {
+                    generation: Some(generation),
+                    revision: Some(revision),
+                    lease: None,
+                },
+                (75..80, _) => {
+                    Condition { generation: Some(generation), revision: None, lease: None }
+                }
+                (80..90, _) => {
+                    Condition { generation: None, revision: Some(revision + 1), lease: None }
+                }
                 (_, number) => Condition {
+                    lease: None,
                     generation: Some(side.generation_of(number).unwrap_or(5)),
                     revision: None,
                 },
@@ -219,7 +228,10 @@ impl World {
         let mut answers = [const { String::new() }; 2];
         for ((side, answer), header) in self.stores.iter_mut().zip(&mut answers).zip(headers) {
             let generation = header.map_or(5, |header| header.generation + u64::from(wrong));
-            let committed = side.store.put_summary(&key, generation, &summary, totals).await;
+            let committed = side
+                .store
+                .put_summary(&key, crate::redis_store::version(generation), &summary, totals)
+                .await;
             *answer = match committed {
                 Ok(commit) => format!("{commit:?}"),
                 Err(error) => side.error(&error),

@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::track::Track;
+use super::{deadline, is_over};
 use crate::event::{EntryKind, Event, StoredEvent};
 use crate::state::{Scope, StateMap};
+use crate::store::edit::{Edit, EditPlan, History, Place, Planned, Undo};
+use crate::store::lease::Lease;
+use crate::store::whole::{Origin, SessionTtl, Whole};
 use crate::store::{
-    Condition, Fate, NewEntry, Outcome, Prefer, Range, Seen, SessionHeader, StoreError, StoreRules,
-    SummaryCommit,
+    Condition, Fate, HistoryVersion, NewEntry, Outcome, Prefer, Range, Seen, SessionHeader,
+    StoreError, StoreRules, SummaryCommit,
 };
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
@@ -27,7 +32,14 @@ pub(super) struct Record {
     last_user_turn: Option<u64>,
     totals: Backlog,
     summarized: Backlog,
-    entries: VecDeque<StoredEvent>,
+    edits: u64,
+    floor: u64,
+    pub(super) ttl: SessionTtl,
+    pub(super) origin: Option<Origin>,
+    pub(super) lease: Option<Lease>,
+    pub(super) tracks: BTreeMap<String, Track>,
+    /// What is kept, in order of sequence.
+    places: VecDeque<Place>,
     pub(super) state: StateMap,
     pub(super) summaries: BTreeMap<String, Summary>,
     /// Ids of the last events, in two maps that rotate: both together always hold at least
@@ -95,7 +107,13 @@ impl Record {
             last_user_turn: None,
             totals: Backlog::default(),
             summarized: Backlog::default(),
-            entries: VecDeque::new(),
+            edits: 0,
+            floor: 0,
+            ttl: SessionTtl::Default,
+            origin: None,
+            lease: None,
+            tracks: BTreeMap::new(),
+            places: VecDeque::new(),
             state: StateMap::new(),
             summaries: BTreeMap::new(),
             ids: HashMap::new(),
@@ -116,7 +134,52 @@ impl Record {
             last_user_turn: self.last_user_turn,
             totals: self.totals,
             summarized: self.summarized,
+            edits: self.edits,
+            floor: self.floor,
         }
+    }
+
+    /// Begins its time anew, and that of its tracks.
+    pub(super) fn touch(&mut self, rules: &StoreRules, now: Time) {
+        let ttl = match self.ttl {
+            SessionTtl::Default => rules.session_ttl,
+            SessionTtl::Never => None,
+            SessionTtl::After(ttl) => Some(ttl),
+        };
+        self.expires_at = deadline(ttl, now);
+        for track in self.tracks.values_mut().filter(|track| !is_over(track.expires_at, now)) {
+            // One with a time of its own never outlives its session.
+            let own = rules.track_ttl.and(track.expires_at);
+            track.expires_at = [own, self.expires_at].into_iter().flatten().min();
+        }
+    }
+
+    /// The names of its tracks.
+    pub(super) fn track_names(&self, now: Time) -> Vec<String> {
+        let live = self.tracks.iter().filter(|(_, track)| !is_over(track.expires_at, now));
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Checks what must hold for a write, but for the revision.
+    pub(super) fn admit(&self, condition: Condition, now: Time) -> Result<(), StoreError> {
+        if condition.generation.is_some_and(|wanted| wanted != self.generation) {
+            return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        match self.lease.as_ref().filter(|lease| lease.bars(condition.lease, now)) {
+            Some(lease) => {
+                Err(StoreError::Leased { holder: lease.holder.clone(), until: lease.until })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the revision that a write asks for.
+    pub(super) fn admit_revision(&self, condition: Condition) -> Result<(), StoreError> {
+        if condition.revision.is_some_and(|wanted| wanted != self.revision) {
+            let (generation, current) = (self.generation, self.revision);
+            return Err(StoreError::OtherRevision { generation, current });
+        }
+        Ok(())
     }
 
     pub(super) fn seen(&self, id: &str) -> Option<&Seen> {
@@ -128,6 +191,7 @@ impl Record {
         &self,
         condition: Condition,
         entries: &[NewEntry],
+        now: Time,
     ) -> Result<Plan, StoreError> {
         if condition.generation.is_some_and(|wanted| wanted != self.generation) {
             return Err(StoreError::OtherGeneration { current: self.generation });
@@ -149,10 +213,9 @@ impl Record {
             earlier.push(before);
         }
         let plan = Plan { earlier };
-        let written = condition.revision.is_some_and(|wanted| wanted != self.revision);
-        if written && !plan.is_repeat() {
-            let (generation, current) = (self.generation, self.revision);
-            return Err(StoreError::OtherRevision { generation, current });
+        if !plan.is_repeat() {
+            self.admit(condition, now)?;
+            self.admit_revision(condition)?;
         }
         Ok(plan)
     }
@@ -198,6 +261,7 @@ impl Record {
     pub(super) fn push(&mut self, event: &Event, now: Time, rules: &StoreRules) -> u64 {
         self.last_sequence += 1;
         let sequence = self.last_sequence;
+        let undo = self.replaced_by(event);
         event.delta().apply(Scope::Session, &mut self.state);
         if event.kind() == EntryKind::Event {
             self.totals.events += 1;
@@ -210,8 +274,13 @@ impl Record {
         if rules.event_limit.is_some() {
             self.pair_calls(event, sequence, now);
         }
-        self.entries.push_back(StoredEvent { sequence, event: event.clone() });
+        self.places.push_back(Place { sequence, event: Some(event.clone()), undo });
         sequence
+    }
+
+    fn replaced_by(&self, event: &Event) -> Undo {
+        let keys = event.delta().of(Scope::Session).map(|(key, _)| key.to_owned());
+        keys.map(|key| (key.clone(), self.state.get(&key).cloned())).collect()
     }
 
     fn pair_calls(&mut self, event: &Event, sequence: u64, now: Time) {
@@ -246,26 +315,138 @@ impl Record {
             self.open_calls.pop_front();
             given_up += 1;
         }
-        self.first_sequence = self.first_sequence.max(first);
-        while self.entries.front().is_some_and(|entry| entry.sequence < self.first_sequence) {
-            self.entries.pop_front();
-        }
+        self.begin_at(self.first_sequence.max(first));
         given_up
     }
 
-    pub(super) fn range(&self, range: Range) -> Vec<StoredEvent> {
-        let wanted = |entry: &&StoredEvent| {
-            entry.sequence > range.after
-                && range.before.is_none_or(|before| entry.sequence < before)
-                && (range.with_state || entry.event.kind() == EntryKind::Event)
+    /// Lets go of what is older.
+    fn begin_at(&mut self, first: u64) {
+        self.first_sequence = first;
+        self.floor = self.floor.max(first - 1);
+        while self.places.front().is_some_and(|place| place.sequence < first) {
+            self.places.pop_front();
+        }
+        self.open_calls.retain(|call| call.sequence >= first);
+    }
+
+    pub(super) fn plan_edit(
+        &mut self,
+        edit: &Edit,
+        rules: &StoreRules,
+    ) -> Result<Option<EditPlan>, StoreError> {
+        let header = self.header();
+        let summaries: Vec<Summary> = self.summaries.values().cloned().collect();
+        let planned = edit.plan(&History {
+            header: &header,
+            summaries: &summaries,
+            places: self.places.make_contiguous(),
+            whole: true,
+            follows_calls: rules.event_limit.is_some(),
+        })?;
+        Ok(match planned {
+            Planned::Ready(plan) => Some(*plan),
+            Planned::Nothing | Planned::NeedsMore => None,
+        })
+    }
+
+    /// Makes an edit.
+    pub(super) fn apply(&mut self, plan: &EditPlan, now: Time) {
+        self.revision += 1;
+        self.edits += 1;
+        self.last_user_turn = plan.last_user_turn;
+        (self.totals, self.summarized) = (plan.totals, plan.summarized);
+        for emptied in &plan.emptied {
+            let at = self.places.partition_point(|place| place.sequence < emptied.sequence);
+            if let Some(place) = self.places.get_mut(at) {
+                *place = emptied.clone();
+            }
+        }
+        for (key, value) in &plan.state {
+            match value {
+                Some(value) => self.state.insert(key.clone(), value.clone()),
+                None => self.state.remove(key),
+            };
+        }
+        for filter_key in &plan.stale_summaries {
+            self.summaries.remove(filter_key);
+        }
+        if let Some(open) = &plan.open_calls {
+            let before = std::mem::take(&mut self.open_calls);
+            let since = |id: &str, sequence: u64| {
+                let mut known = before.iter();
+                known.find(|it| it.id == id && it.sequence == sequence).map_or(now, |it| it.since)
+            };
+            let calls = open.iter().map(|(id, sequence)| OpenCall {
+                id: id.clone(),
+                sequence: *sequence,
+                since: since(id, *sequence),
+            });
+            self.open_calls = calls.collect();
+        }
+        self.begin_at(plan.first_sequence);
+    }
+
+    pub(super) fn whole(&self) -> Whole {
+        let places = self.places.iter().cloned().collect();
+        let summaries = self.summaries.values().cloned().collect();
+        let tracks = self.tracks.iter().map(|(name, track)| (name.clone(), track.all()));
+        let ids = self.older_ids.iter().chain(&self.ids);
+        Whole {
+            ids: ids.map(|(id, seen)| (id.clone(), seen.clone())).collect(),
+            ttl: self.ttl,
+            tracks: tracks.collect(),
+            origin: self.origin.clone(),
+            ..Whole::of(&self.header(), places, self.state.clone(), summaries)
+        }
+    }
+
+    /// A record of a whole.
+    pub(super) fn of_whole(whole: &Whole, generation: u64, now: Time) -> Self {
+        let first_sequence = whole.first_sequence();
+        let mut record = Self {
+            last_sequence: whole.last_sequence,
+            first_sequence,
+            created_at: whole.created_at,
+            last_user_turn: whole.last_user_turn(),
+            totals: whole.totals,
+            summarized: whole.summarized,
+            floor: whole.floor,
+            ttl: whole.ttl,
+            origin: whole.origin.clone(),
+            places: whole.places.iter().cloned().collect(),
+            state: whole.state.clone(),
+            ids: whole.ids.iter().cloned().collect(),
+            ..Self::new(generation, now)
         };
+        for summary in &whole.summaries {
+            record.summaries.insert(summary.filter_key.clone(), summary.clone());
+        }
+        for (name, events) in &whole.tracks {
+            record.tracks.insert(name.clone(), Track::of(events));
+        }
+        for place in &whole.places {
+            if let Some(event) = &place.event {
+                record.pair_calls(event, place.sequence, now);
+            }
+        }
+        record
+    }
+
+    pub(super) fn range(&self, range: Range) -> Vec<StoredEvent> {
+        let wanted = |place: &&Place| {
+            let kind = place.event.as_ref().map(Event::kind);
+            place.sequence > range.after
+                && range.before.is_none_or(|before| place.sequence < before)
+                && kind.is_some_and(|kind| range.with_state || kind == EntryKind::Event)
+        };
+        let places = self.places.iter();
         match range.prefer {
             Prefer::Oldest => {
-                self.entries.iter().filter(wanted).take(range.limit).cloned().collect()
+                places.filter(wanted).take(range.limit).filter_map(Place::stored).collect()
             }
             Prefer::Newest => {
-                let newest = self.entries.iter().rev().filter(wanted).take(range.limit);
-                let mut entries: Vec<_> = newest.cloned().collect();
+                let newest = places.rev().filter(wanted).take(range.limit);
+                let mut entries: Vec<_> = newest.filter_map(Place::stored).collect();
                 entries.reverse();
                 entries
             }
@@ -274,12 +455,15 @@ impl Record {
 
     pub(super) fn put_summary(
         &mut self,
-        generation: u64,
+        seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError> {
-        if generation != self.generation {
+        if seen.generation != self.generation {
             return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        if seen.edits != self.edits {
+            return Ok(SummaryCommit::Edited);
         }
         let there = self.summaries.get(&summary.filter_key);
         if there.is_some_and(|there| there.last_sequence >= summary.last_sequence) {

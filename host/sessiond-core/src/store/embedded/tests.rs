@@ -166,7 +166,8 @@ async fn summaries_move_forward_only() {
     };
     let totals = Backlog { events: 2, tokens: 0, turns: 2 };
     let put = async |generation, last| {
-        store.put_summary(&key(), generation, &summary(last), totals).await
+        let seen = HistoryVersion { generation, edits: 0 };
+        store.put_summary(&key(), seen, &summary(last), totals).await
     };
     assert_eq!(put(generation, 2).await.unwrap(), SummaryCommit::Stored);
     assert_eq!(put(generation, 2).await.unwrap(), SummaryCommit::Late);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::JobRequest;
 use crate::error::Error;
 use crate::event::editor::Access;
@@ -12,7 +14,7 @@ use crate::hook::{FailureKind, HookError, Summarizer};
 use crate::json::{Index, quote};
 use crate::key::Subject;
 use crate::store::{
-    Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
+    HistoryVersion, Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
 };
 use crate::summary::{Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob};
 use crate::time::Clock;
@@ -22,8 +24,8 @@ use crate::view::json::{ObjectText, array_text};
 /// The most events that one job takes. A longer backlog takes several.
 const MAX_EVENTS: usize = 1_000;
 
-/// A sequence that no event comes after.
-const NO_EVENTS: u64 = 1 << 53;
+/// How often a summary is made, when edits of the history overtake it.
+const ATTEMPTS: usize = 3;
 
 /// How a job ended, if it did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub enum JobOutcome {
     DroppedBy(String),
     /// Another summary was stored meanwhile.
     Late,
+    /// The history was edited meanwhile, again and again.
+    Edited,
 }
 
 impl JobOutcome {
@@ -55,6 +59,7 @@ impl JobOutcome {
             Self::Empty => "empty",
             Self::DroppedBy(_) => "dropped",
             Self::Late => "late",
+            Self::Edited => "edited",
         }
     }
 }
@@ -76,7 +81,7 @@ pub struct SummaryWork {
 
 /// A summary that is ready to be stored, or an early end.
 enum Prepared {
-    Ready { summary: Summary, totals: Backlog },
+    Ready { seen: HistoryVersion, summary: Box<Summary>, totals: Backlog },
     Ended(JobOutcome),
 }
 
@@ -87,27 +92,34 @@ impl SummaryWork {
         request: &JobRequest,
         timeout: Duration,
     ) -> Result<JobOutcome, Error> {
-        let prepared = tokio::time::timeout(timeout, self.prepare(request)).await;
-        let (summary, totals) = match prepared.map_err(|_| Error::SummaryTimeOut)?? {
-            Prepared::Ready { summary, totals } => (summary, totals),
-            Prepared::Ended(outcome) => return Ok(outcome),
-        };
-        let store = &self.store;
-        let commit = store.put_summary(&request.key, request.generation, &summary, totals).await?;
-        Ok(match commit {
-            SummaryCommit::Stored => JobOutcome::Stored { last_sequence: summary.last_sequence },
-            SummaryCommit::Late => JobOutcome::Late,
-        })
+        let until = Instant::now() + timeout;
+        for _ in 0..ATTEMPTS {
+            let prepared = tokio::time::timeout_at(until, self.prepare(request)).await;
+            let (seen, summary, totals) = match prepared.map_err(|_| Error::SummaryTimeOut)?? {
+                Prepared::Ready { seen, summary, totals } => (seen, summary, totals),
+                Prepared::Ended(outcome) => return Ok(outcome),
+            };
+            match self.store.put_summary(&request.key, seen, &summary, totals).await? {
+                SummaryCommit::Stored => {
+                    return Ok(JobOutcome::Stored { last_sequence: summary.last_sequence });
+                }
+                SummaryCommit::Late => return Ok(JobOutcome::Late),
+                // What it sums up may be gone: it is made anew of what is there.
+                SummaryCommit::Edited => {}
+            }
+        }
+        Ok(JobOutcome::Edited)
     }
 
     async fn prepare(&self, request: &JobRequest) -> Result<Prepared, Error> {
-        let Snapshot { header, summaries, .. } = self.read(request, NO_EVENTS).await?;
-        if header.generation != request.generation {
-            return Err(StoreError::OtherGeneration { current: header.generation }.into());
+        let Snapshot { header: seen, summaries, .. } = self.read(request, 0, 0).await?;
+        if seen.generation != request.generation {
+            return Err(StoreError::OtherGeneration { current: seen.generation }.into());
         }
         let previous = summaries.into_iter().find(|it| it.filter_key == request.filter_key);
         let boundary = previous.as_ref().map_or(0, |summary| summary.last_sequence);
-        let Snapshot { header, state, entries, .. } = self.read(request, boundary).await?;
+        let Snapshot { header, state, entries, .. } =
+            self.read(request, boundary, MAX_EVENTS).await?;
         let complete = entries.len() < MAX_EVENTS;
         let events: Vec<StoredEvent> = entries
             .into_iter()
@@ -146,17 +158,17 @@ impl SummaryWork {
             unseen,
             updated_at: self.clock.now(),
         };
-        Ok(Prepared::Ready { summary, totals })
+        Ok(Prepared::Ready { seen: seen.version(), summary: Box::new(summary), totals })
     }
 
-    async fn read(&self, request: &JobRequest, after: u64) -> Result<Snapshot, Error> {
-        let range = Range {
-            after,
-            before: None,
-            limit: MAX_EVENTS,
-            prefer: Prefer::Oldest,
-            with_state: false,
-        };
+    async fn read(
+        &self,
+        request: &JobRequest,
+        after: u64,
+        limit: usize,
+    ) -> Result<Snapshot, Error> {
+        let (prefer, with_state) = (Prefer::Oldest, false);
+        let range = Range { after, before: None, limit, prefer, with_state };
         Ok(self.store.read(&request.key, range).await?.ok_or(StoreError::NotFound)?)
     }
 

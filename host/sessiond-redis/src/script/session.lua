@@ -1,0 +1,125 @@
+-- What the scripts that write a session have in common. `keep.lua` comes before.
+--
+-- KEYS: 1 session, 2 entries, 3 ids now, 4 ids before, 5 the user's state, 6 sessions by update,
+--       7 sessions by expiry.
+-- ARGV: 1 the session's name in keys, 2 limit or '', 3 session ttl in ms, 4 user state ttl in ms,
+--       5 how long an open call holds, in ms, 6 the number of this write's mark, 7 number of
+--       entries, 8 generation or '', 9 revision or '', 10 '1' if an entry that would follow
+--       contradicts an earlier one, 11 the token of the lease that the writer holds, or '',
+--       12 track ttl in ms, or '' for as long as the session; what follows differs.
+--
+-- The field '#n' of a session has its numbers, each as a double: 1 revision, 2 sequence of the last
+-- entry, 3 of the first that is shown, 4 of the first in the list, 5 time of the last update in
+-- microseconds, 6 end in ms or 0, 7 sequence of the last user's turn, 8 events, 9 tokens, 10 turns,
+-- 11 ids in the hash of now, 12 how often it was edited, 13 the lowest sequence to rewind to, 14 when
+-- it was created in microseconds, 15 to 17 events, tokens and turns that are summarized.
+--
+-- The field '#r' of a session has what few sessions have: a time to live of its own in ms ('-' for
+-- none, 0 for no end), when a lease ends and its token, and the names of tracks, as in keys.
+
+local NUMBERS = '<ddddddddddddddddd'
+
+-- The key of a track.
+local function track_key(track)
+  return string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1] - 2) .. 't:' .. ARGV[1] .. ':' .. track
+end
+
+-- The reply to a writer who does not hold the lease that there is.
+local function barred(rare, time)
+  if not rare then return nil end
+  local ends, token = string.match(rare, '^%S+ (%d+) (%S+)')
+  if tonumber(ends) <= time[1] * 1000 + math.floor(time[2] / 1000) or token == ARGV[11] then
+    return nil
+  end
+  return {'leased', ends, redis.call('HGET', KEYS[1], '#h') or ''}
+end
+
+-- How long the session lives, in ms; 0 for ever.
+local function ttl_of(rare)
+  local own = rare and string.match(rare, '^%S+') or '-'
+  if own == '-' then own = ARGV[3] end
+  return tonumber(own)
+end
+
+-- The time of the first update of a session: later than that of all others of the user, whatever the
+-- clock does. No two scripts run in the same microsecond, so later updates need no such care.
+local function first_update(updated, time)
+  local micros = time[1] * 1000000 + time[2]
+  local newest = redis.call('ZREVRANGE', KEYS[6], 0, 0)[1]
+  if newest then
+    if newest ~= ARGV[1] then updated = redis.call('ZSCORE', KEYS[6], newest) end
+    micros = math.max(micros, updated + 1)
+  end
+  return micros
+end
+
+-- Begins the time of the session anew, on all its keys. `relist` says that the list by expiry must
+-- learn of it: later writes leave it alone, since it says when to look, and that may be too soon.
+local function keep_session(rare, ttl, ms, relist)
+  if ttl > 0 then
+    local expires = string.format('%d', ms + ttl)
+    for k = 1, 4 do redis.call('PEXPIREAT', KEYS[k], expires) end
+    if relist then redis.call('ZADD', KEYS[7], expires, ARGV[1]) end
+    keep_lists(KEYS[6], KEYS[7], ttl, ms)
+  else
+    redis.call('PERSIST', KEYS[6])
+    if redis.call('PERSIST', KEYS[1]) == 1 then
+      for k = 2, 4 do redis.call('PERSIST', KEYS[k]) end
+      redis.call('ZREM', KEYS[7], ARGV[1])
+    end
+  end
+  if rare and ARGV[12] == '' then
+    for track in string.gmatch(string.match(rare, '^%S+ %S+ %S+(.*)$'), '%S+') do
+      if ttl > 0 then
+        redis.call('PEXPIREAT', track_key(track), string.format('%d', ms + ttl))
+      else
+        redis.call('PERSIST', track_key(track))
+      end
+    end
+  end
+  return ttl > 0 and ttl or -1
+end
+
+-- Calls a command with the arguments of a list, which stand after its length. Returns where the next
+-- list is. No more than 1,000 at once, or Lua's stack is too small.
+local function change(command, key, list)
+  local stop = list + ARGV[list]
+  for i = list + 1, stop, 1000 do
+    redis.call(command, key, unpack(ARGV, i, math.min(i + 999, stop)))
+  end
+  return stop + 1
+end
+
+-- Adds the fields of the session's hash that an entry changes. `list` is where the fields to set stand
+-- with their values, and those to remove after them.
+local function changed_fields(list, fields)
+  if not ARGV[list] then return fields end
+  local removed = list + ARGV[list] + 1
+  for i = list + 1, removed - 1, 2 do fields[#fields + 1] = ARGV[i] end
+  for i = removed + 1, removed + ARGV[removed] do fields[#fields + 1] = ARGV[i] end
+  return fields
+end
+
+-- The values of these fields of the session's hash.
+local function values_of(fields)
+  if #fields <= 1000 then return redis.call('HMGET', KEYS[1], unpack(fields)) end
+  local values = {}
+  for i = 1, #fields, 1000 do
+    local part = redis.call('HMGET', KEYS[1], unpack(fields, i, math.min(i + 999, #fields)))
+    for k = 1, #part do values[#values + 1] = part[k] end
+  end
+  return values
+end
+
+-- What an entry replaces in the session's state, from a field on: for each key the lengths of the key
+-- and of the value (-1 if there is none), and both.
+local function replaced(fields, values, from)
+  local text = ''
+  for k = from, #fields do
+    local field, value = fields[k], values[k]
+    text = text .. #field - 1 .. ' ' .. (value and #value or -1) .. ':' .. string.sub(field, 2) ..
+      (value or '')
+  end
+  return text
+end
+

@@ -1,0 +1,92 @@
+-- Appends to a track. `session.lua` and `guard.lua` come before.
+--
+-- What is stored of an event is its sequence, the time in ms, and the text. The list has no holes:
+-- field 'k' and the track's name in the session's hash has the sequence of its last event and of its
+-- first.
+--
+-- ARGV as in `session.lua`: 7 is the number of events; then 13 the track, 14 the most tracks; then
+-- the ids as they stand among those of the session, then the digests, then the texts.
+
+local limit, count = tonumber(ARGV[2]), tonumber(ARGV[7])
+local track = ARGV[13]
+local earlier, unseen = {}, count
+for k = 1, count do
+  local seen = redis.call('HGET', KEYS[3], ARGV[14 + k]) or redis.call('HGET', KEYS[4], ARGV[14 + k])
+  if seen then
+    if string.sub(seen, 1, 16) ~= ARGV[14 + count + k] then return {'conflict', k} end
+    earlier[k] = string.sub(seen, 17)
+    unseen = unseen - 1
+  end
+end
+if ARGV[10] == '1' then return {'conflict', count + 1} end
+
+-- A track whose time was over is gone, and begins again.
+local key = track_key(track)
+local live, known, listed = '', 0, false
+for name in string.gmatch(tracks, '%S+') do
+  local exists = redis.call('EXISTS', track_key(name)) == 1
+  if name == track then listed = exists end
+  if exists then
+    live = live .. ' ' .. name
+    known = known + 1
+  elseif name ~= track then
+    redis.call('HDEL', KEYS[1], 'k' .. name)
+  end
+end
+local before = tracks
+tracks = live
+local last, base = 0, 1
+if listed then
+  last, base = string.match(redis.call('HGET', KEYS[1], 'k' .. track), '^(%d+) (%d+)$')
+  last, base = tonumber(last), tonumber(base)
+elseif known >= tonumber(ARGV[14]) then
+  return {'full', known}
+else
+  tracks = tracks .. ' ' .. track
+end
+
+local held = n[11]
+n[11] = held + unseen
+if limit and n[11] > limit then n[11] = (math.min(held, limit) + unseen - 1) % limit + 1 end
+numbers = struct.pack(NUMBERS, unpack(n, 1, 17))
+local sequence = last
+local stays = limit and math.max(base, last + unseen + 1 - limit) or base
+redis.call('HSET', KEYS[1], '#n', numbers, 'k' .. track,
+  string.format('%d %d', last + unseen, stays))
+if not listed then redis.call('UNLINK', key) end
+if tracks ~= before then set_rare() end
+
+local reply = {'done', generation, numbers, ms, -1}
+for k = 1, count do
+  if earlier[k] then
+    reply[5 + k] = '=' .. earlier[k]
+  else
+    sequence = sequence + 1
+    reply[5 + k] = sequence
+    redis.call('RPUSH', key, sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[14 + 2 * count + k])
+    if limit and held >= limit then
+      if redis.call('EXISTS', KEYS[3]) == 1 then
+        redis.call('UNLINK', KEYS[4])
+        redis.call('RENAME', KEYS[3], KEYS[4])
+      end
+      held = 0
+    end
+    redis.call('HSET', KEYS[3], ARGV[14 + k],
+      ARGV[14 + count + k] .. 's' .. struct.pack('<d', sequence))
+    held = held + 1
+  end
+end
+if stays > base then redis.call('LTRIM', key, stays - base, -1) end
+
+local ttl = ttl_of(rare)
+reply[5] = keep_session(rare, ttl, ms, false)
+if ARGV[12] ~= '' then
+  local lives = tonumber(ARGV[12])
+  if ttl > 0 and (ttl < lives or lives == 0) then lives = ttl end
+  if lives > 0 then
+    redis.call('PEXPIRE', key, lives)
+  else
+    redis.call('PERSIST', key)
+  end
+end
+return reply

@@ -1,0 +1,204 @@
+//! Taking entries out of a session's history, and copying a session whole.
+
+use sessiond_core::digest::DigestKey;
+use sessiond_core::key::SessionKey;
+use sessiond_core::state::StateValue;
+use sessiond_core::store::edit::{Edit, EditPlan, History, Place, Planned};
+use sessiond_core::store::whole::Whole;
+use sessiond_core::store::{Condition, Edited, Seen as SeenId, SessionHeader, StoreError};
+
+use super::RedisStore;
+use super::batch::{Common, begin, refusal};
+use super::read::Seen;
+use super::reading::lrange;
+use crate::client::Call;
+use crate::codec::{self, HeaderFields, Lease, backlog, doubles, place_text};
+use crate::error::Error;
+use crate::keyspace::SessionKeys;
+use crate::schema::hex;
+use crate::script::EDIT;
+
+/// How many of the newest entries a plan begins with; then ever more, until it has enough.
+const FIRST_LOOK: usize = 64;
+
+impl RedisStore {
+    pub(super) async fn edit_session(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        edit: &Edit,
+    ) -> Result<Edited, StoreError> {
+        let (call, keys) = (self.client.call(), self.keyspace.session(key));
+        // What others write meanwhile has the plan made anew: the time-out of the call ends that.
+        loop {
+            let (seen, plan) = self.plan(&call, &keys, condition, edit).await?;
+            let Some(plan) = plan else {
+                return Ok(Edited { header: seen.header, removed: 0, popped: Vec::new() });
+            };
+            match self.carry_out(&call, &keys, condition, &seen, &plan).await {
+                Ok(header) => {
+                    return Ok(Edited { header, removed: plan.removed, popped: plan.popped });
+                }
+                Err(StoreError::OtherRevision { .. }) if condition.revision.is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn plan(
+        &self,
+        call: &Call<'_>,
+        keys: &SessionKeys,
+        condition: Condition,
+        edit: &Edit,
+    ) -> Result<(Seen, Option<EditPlan>), StoreError> {
+        let mut size = FIRST_LOOK;
+        loop {
+            let tail = lrange(&keys.entries, &format!("-{size}"), "-1");
+            let Some(mut seen) = self.look(call, keys, Some(tail)).await? else {
+                return Err(StoreError::NotFound);
+            };
+            let header = seen.header;
+            if condition.generation.is_some_and(|wanted| wanted != header.generation) {
+                return Err(StoreError::OtherGeneration { current: header.generation });
+            }
+            if condition.revision.is_some_and(|wanted| wanted != header.revision) {
+                let (generation, current) = (header.generation, header.revision);
+                return Err(StoreError::OtherRevision { generation, current });
+            }
+            let whole = seen.tail.len() < size;
+            seen.tail.retain(|place| place.sequence >= header.first_sequence);
+            let planned = edit.plan(&History {
+                header: &header,
+                summaries: &seen.session.summaries,
+                places: &seen.tail,
+                whole,
+                follows_calls: self.terms.event_limit.is_some(),
+            })?;
+            match planned {
+                Planned::Ready(plan) => return Ok((seen, Some(*plan))),
+                Planned::Nothing => return Ok((seen, None)),
+                Planned::NeedsMore => size *= 8,
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        call: &Call<'_>,
+        keys: &SessionKeys,
+        condition: Condition,
+        seen: &Seen,
+        plan: &EditPlan,
+    ) -> Result<SessionHeader, StoreError> {
+        let (generation, revision) = (Some(seen.header.generation), Some(seen.header.revision));
+        let condition = Condition { generation, revision, ..condition };
+        let common = Common { condition, ..Common::default() };
+        let mut script = begin(&EDIT, keys, &self.terms, &common, &[]);
+        let open = plan.open_calls.as_ref();
+        let open = open.map_or("=".to_owned(), |open| self.open_calls(seen, open));
+        script
+            .arg(plan.first_sequence)
+            .arg(plan.last_user_turn.unwrap_or(0))
+            .arg(doubles(&[backlog(plan.totals), backlog(plan.summarized)].concat()))
+            .arg(open);
+        script.arg(plan.emptied.len() * 2);
+        for place in &plan.emptied {
+            script.arg(place.sequence).arg(place_text(place));
+        }
+        let (mut set, mut removed): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+        for (key, value) in &plan.state {
+            let field = format!("s{key}").into_bytes();
+            match value.as_ref().map(StateValue::to_stored) {
+                Some(value) => set.extend([field, value]),
+                None => removed.push(field),
+            }
+        }
+        for filter_key in &plan.stale_summaries {
+            removed.extend(["m", "b"].map(|kind| format!("{kind}{filter_key}").into_bytes()));
+        }
+        script.arg(set.len()).arg(set).arg(removed.len()).arg(removed);
+        let mut reply = call.script(&script).await?;
+        match reply.text()?.as_str() {
+            "done" => Ok(header_of(&mut reply)?),
+            word => Err(refusal(word, &mut reply)),
+        }
+    }
+
+    /// Open calls as `write.lua` keeps them. One that was open stays so since then.
+    fn open_calls(&self, seen: &Seen, open: &[(String, u64)]) -> String {
+        let tokens: DigestKey = self.client.schema().digest_key();
+        let known: Vec<&str> = seen.session.open_calls.split_inclusive(';').collect();
+        let now = seen.now.to_string();
+        let record = |(id, sequence): &(String, u64)| {
+            let head = format!("{}:{sequence}:", hex(&tokens.token(id)));
+            let before = known.iter().find(|record| record.starts_with(&head));
+            before.map_or_else(|| format!("{head}{now};"), ToString::to_string)
+        };
+        open.iter().map(record).collect()
+    }
+
+    pub(super) async fn copy_session(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
+        let (call, keys) = (self.client.call(), self.keyspace.session(key));
+        loop {
+            let all = lrange(&keys.entries, "0", "-1");
+            let Some(seen) = self.look(&call, &keys, Some(all)).await? else { return Ok(None) };
+            let mut tracks = Vec::new();
+            let names = seen.session.track_names();
+            let mut pipe = redis::pipe();
+            for name in &names {
+                pipe.add_command(lrange(
+                    &keys.track(&crate::keyspace::escape_track(name)),
+                    "0",
+                    "-1",
+                ));
+            }
+            pipe.cmd("HGETALL").arg(&keys.older_ids).cmd("HGETALL").arg(&keys.ids);
+            pipe.cmd("HMGET").arg(&keys.hash).arg("#g").arg("#n");
+            let mut reply = call.pipeline::<Vec<redis::Value>>(&pipe).await?.into_iter();
+            for name in names {
+                let events: Vec<Vec<u8>> = codec::next(&mut reply)?;
+                let events: Result<Vec<_>, _> =
+                    events.into_iter().map(codec::track_event).collect();
+                tracks.push((name, events?));
+            }
+            let (older, newer): (codec::Fields, codec::Fields) =
+                (codec::next(&mut reply)?, codec::next(&mut reply)?);
+            let (generation, numbers): (Option<String>, Option<Vec<u8>>) = codec::next(&mut reply)?;
+            let (Some(generation), Some(numbers)) = (generation, numbers) else { continue };
+            // Otherwise something was written in between.
+            if (&generation, &numbers)
+                != (&seen.session.header.generation, &seen.session.header.numbers)
+            {
+                continue;
+            }
+            let ids: Result<Vec<(String, SeenId)>, Error> = older
+                .into_iter()
+                .chain(newer)
+                .filter(|(id, _)| id.first() != Some(&super::track::ID_MARK))
+                .map(|(id, seen)| Ok((codec::text(id)?, codec::seen(&seen)?)))
+                .collect();
+            let header = seen.header;
+            let kept = |place: &Place| place.sequence >= header.first_sequence;
+            let places = seen.tail.into_iter().filter(kept).collect();
+            let (ttl, session) = (seen.session.ttl(), seen.session);
+            return Ok(Some(Whole {
+                ttl,
+                tracks: tracks
+                    .into_iter()
+                    .filter(|(_, events): &(String, Vec<_>)| !events.is_empty())
+                    .collect(),
+                origin: session.origin,
+                ids: ids?,
+                ..Whole::of(&header, places, session.state, session.summaries)
+            }));
+        }
+    }
+}
+
+/// The header at the end of a script's reply: generation, numbers, time, and time to live.
+pub(super) fn header_of(reply: &mut crate::script::Reply) -> Result<SessionHeader, Error> {
+    let fields = HeaderFields::take(reply)?;
+    let lease = Lease { now: reply.number()?, left: reply.number()? };
+    fields.header(lease)
+}
