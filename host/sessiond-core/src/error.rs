@@ -53,6 +53,15 @@ pub enum Error {
     /// A filter key is too long.
     #[error("the filter key has {0} bytes: at most {max} are allowed", max = crate::key::MAX_NAME)]
     FilterKey(usize),
+    /// There is no event of that id, or it is not kept any more.
+    #[error("no event of the id {id:?} is kept")]
+    NoEvent {
+        /// The id.
+        id: String,
+    },
+    /// The name of a lease's holder is too long.
+    #[error("the holder has {0} bytes: at most {max} are allowed", max = crate::store::lease::MAX_HOLDER)]
+    Holder(usize),
     /// No plugin sums up.
     #[error("no summarizer is configured: name one in `summary.plugin`")]
     NoSummarizer,
@@ -71,7 +80,8 @@ impl Error {
     /// A stable name for clients to tell errors by.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Key(_) | Self::FilterKey(_) => "bad_name",
+            Self::Key(_) | Self::FilterKey(_) | Self::Holder(_) => "bad_name",
+            Self::NoEvent { .. } => "event_not_found",
             Self::Event { source, .. } => event_code(source),
             Self::State(_) => "bad_state",
             Self::Hook(error) => hook_code(error),

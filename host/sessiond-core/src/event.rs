@@ -27,6 +27,8 @@ pub enum EntryKind {
     State,
     /// A summary, on its way through the hooks. Never an entry of the history.
     Summary,
+    /// An event of a track. Never an entry of the history.
+    Track,
 }
 
 impl EntryKind {
@@ -36,6 +38,7 @@ impl EntryKind {
             Self::Event => "event",
             Self::State => "state",
             Self::Summary => "summary",
+            Self::Track => "track",
         }
     }
 }
@@ -172,6 +175,16 @@ impl Event {
     /// An entry of kind `summary`, for a summary on its way through the hooks.
     pub(crate) fn of_summary(body: String, now: Time) -> Self {
         Self::of_sessiond(EntryKind::Summary, body, StateDelta::default(), now)
+    }
+
+    /// An entry of kind `track`, for an event of a track on its way through the hooks.
+    pub(crate) fn of_track(body: String, now: Time) -> Self {
+        Self::of_sessiond(EntryKind::Track, body, StateDelta::default(), now)
+    }
+
+    /// Gives an event of a track the id that reads show.
+    pub(crate) fn rename(&mut self, id: String) {
+        self.id = id;
     }
 
     fn of_sessiond(kind: EntryKind, body: String, delta: StateDelta, now: Time) -> Self {

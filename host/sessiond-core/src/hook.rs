@@ -25,6 +25,10 @@ pub enum Purpose {
     Append,
     /// A session is created with state.
     Create,
+    /// A whole session comes from another place.
+    Import,
+    /// A session is made of another one.
+    Fork,
     /// State is changed, or read.
     State,
     /// A summary is made, or stored.
@@ -35,6 +39,10 @@ pub enum Purpose {
     Events,
     /// Summaries are read.
     Summaries,
+    /// Events are appended to a track, or read from one.
+    Track,
+    /// Events are taken out of a session.
+    Edit,
     /// The daemon tries a plugin at load.
     Trial,
 }
@@ -45,11 +53,15 @@ impl Purpose {
         match self {
             Self::Append => "append",
             Self::Create => "create",
+            Self::Import => "import",
+            Self::Fork => "fork",
             Self::State => "state",
             Self::Summary => "summary",
             Self::Session => "session",
             Self::Events => "events",
             Self::Summaries => "summaries",
+            Self::Track => "track",
+            Self::Edit => "edit",
             Self::Trial => "trial",
         }
     }

@@ -30,6 +30,14 @@ pub enum KeyError {
     },
 }
 
+/// Checks the name of a track of a session.
+///
+/// # Errors
+/// [`KeyError`], as for the names of a key.
+pub fn check_track(name: &str) -> Result<(), KeyError> {
+    check("track", name)
+}
+
 fn check(part: &'static str, name: &str) -> Result<(), KeyError> {
     match name {
         "" => Err(KeyError::Empty { part }),

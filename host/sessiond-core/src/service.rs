@@ -3,15 +3,22 @@
 //! One file an operation. Every way in passes the append hooks, every way out the get hooks; there
 //! is no other way to the store but the operator's.
 
+mod anchor;
 mod append;
 mod create;
+mod edit;
 mod get;
+mod import;
 mod state;
 mod summarize;
+mod track;
 
 pub use append::{AppendReply, ItemFate, ItemReply};
 pub use create::{Created, IfExists};
+pub use edit::EditReply;
 pub use get::EventPage;
+pub use import::{Fork, Imported, Screening};
+pub use track::{TrackItem, TrackReply, TrackView};
 
 use std::sync::Arc;
 

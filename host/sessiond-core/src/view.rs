@@ -10,6 +10,7 @@ use crate::json::Index;
 use crate::key::Subject;
 use crate::state::{Scope, ScopedState, StateValue, check_key};
 use crate::store::SessionHeader;
+use crate::store::whole::Origin;
 use crate::summary::Summary;
 use crate::window::paired;
 
@@ -25,6 +26,8 @@ pub struct SessionView {
     shown: Vec<usize>,
     state: ScopedState,
     summaries: Vec<Summary>,
+    origin: Option<Origin>,
+    tracks: Vec<String>,
 }
 
 /// An event of a view.
@@ -53,7 +56,8 @@ impl SessionView {
         let items: Vec<_> = items.collect();
         let shown = (0..items.len()).collect();
         let (state, summaries) = (ScopedState::default(), Vec::new());
-        Self { subject, header, access, items, shown, state, summaries }
+        let (origin, tracks) = (None, Vec::new());
+        Self { subject, header, access, items, shown, state, summaries, origin, tracks }
     }
 
     /// The same view, with state.
@@ -66,6 +70,12 @@ impl SessionView {
     #[must_use]
     pub fn with_summaries(self, summaries: Vec<Summary>) -> Self {
         Self { summaries, ..self }
+    }
+
+    /// The same view, with where the session was forked from, and the names of its tracks.
+    #[must_use]
+    pub fn with_relations(self, origin: Option<Origin>, tracks: Vec<String>) -> Self {
+        Self { origin, tracks, ..self }
     }
 
     /// Whose it is.

@@ -7,6 +7,7 @@ use sessiond_core::digest::Digest;
 use sessiond_core::event::{Event, StoredEvent};
 use sessiond_core::state::{StateMap, StateValue};
 use sessiond_core::store::edit::{Place, Undo};
+use sessiond_core::store::lease::Lease as LiveLease;
 use sessiond_core::store::whole::{Origin, SessionTtl, TrackEvent};
 use sessiond_core::store::{Fate, Seen, SessionHeader};
 use sessiond_core::summary::{Backlog, Summary};
@@ -139,6 +140,7 @@ pub(crate) struct SessionFields {
     pub(crate) open_calls: String,
     /// What few sessions have: `session.lua` says what.
     rare: Option<String>,
+    holder: String,
     pub(crate) origin: Option<Origin>,
     /// For each track, as in keys, the sequences of its last event and of its first.
     pub(crate) tracks: Vec<(String, u64, u64)>,
@@ -157,6 +159,7 @@ impl SessionFields {
                 (b'#', b"n") => session.header.numbers = value,
                 (b'#', b"r") => session.rare = Some(text(value)?),
                 (b'#', b"o") => session.open_calls = text(value)?,
+                (b'#', b"h") => session.holder = text(value)?,
                 (b'#', b"f") => session.origin = Some(origin(&text(value)?)?),
                 (b'k', name) => {
                     let (last, first) = track_ends(&text(value)?)?;
@@ -186,6 +189,15 @@ impl SessionFields {
             Some(0) => SessionTtl::Never,
             Some(millis) => SessionTtl::After(Duration::from_millis(millis)),
         }
+    }
+
+    /// The lease on it, if there is one.
+    pub(crate) fn lease(&self) -> Option<LiveLease> {
+        let mut parts = self.rare.as_deref()?.split(' ').skip(1);
+        let millis: i64 = parts.next()?.parse().ok()?;
+        let until = Time::from_micros(millis.saturating_mul(1_000));
+        let token = parts.next()?.parse().ok()?;
+        Some(LiveLease { token, holder: self.holder.clone(), until })
     }
 
     /// The names of its tracks, in order. Some may be over.

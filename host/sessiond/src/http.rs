@@ -16,13 +16,15 @@ pub mod server;
 mod sessions;
 mod state;
 mod summaries;
+mod tracks;
+mod verbs;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
-use axum::routing::{MethodRouter, delete, get};
+use axum::routing::{MethodRouter, delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sessiond_core::event::Received;
 use sessiond_core::service::SessionService;
@@ -44,7 +46,7 @@ pub struct Api {
 }
 
 /// The routes for clients: a path, its methods for the description, and its handlers.
-fn routes() -> [(&'static str, &'static [&'static str], MethodRouter<Api>); 14] {
+fn routes() -> [(&'static str, &'static [&'static str], MethodRouter<Api>); 17] {
     [
         ("/healthz", &["get"], get(operations::health)),
         ("/readyz", &["get"], get(operations::ready)),
@@ -63,15 +65,21 @@ fn routes() -> [(&'static str, &'static [&'static str], MethodRouter<Api>); 14] 
             &["get", "post"],
             get(sessions::list).post(sessions::create),
         ),
+        ("/v1/apps/{app}/users/{user}/sessions:batch_get", &["post"], post(sessions::batch_get)),
         (
             "/v1/apps/{app}/users/{user}/sessions/{session}",
-            &["get", "delete"],
-            get(sessions::read).delete(sessions::delete),
+            &["get", "patch", "delete"],
+            get(sessions::read).patch(verbs::change).delete(sessions::delete).post(verbs::run),
         ),
         (
             "/v1/apps/{app}/users/{user}/sessions/{session}/events",
             &["get", "post"],
             get(events::page).post(events::append),
+        ),
+        (
+            "/v1/apps/{app}/users/{user}/sessions/{session}/events/{id}",
+            &["get"],
+            get(events::around),
         ),
         (
             "/v1/apps/{app}/users/{user}/sessions/{session}/state",
@@ -87,6 +95,11 @@ fn routes() -> [(&'static str, &'static [&'static str], MethodRouter<Api>); 14] 
             "/v1/apps/{app}/users/{user}/sessions/{session}/summaries",
             &["get", "post"],
             get(summaries::list).post(summaries::request),
+        ),
+        (
+            "/v1/apps/{app}/users/{user}/sessions/{session}/tracks/{track}",
+            &["get", "post", "delete"],
+            get(tracks::page).post(tracks::append).delete(tracks::delete),
         ),
     ]
 }
@@ -150,6 +163,10 @@ mod tests {
                 ((*path).to_owned(), methods.iter().map(ToString::to_string).collect())
             })
             .collect();
+        real.extend(verbs::VERBS.map(|verb| {
+            let session = "/v1/apps/{app}/users/{user}/sessions/{session}";
+            (format!("{session}:{verb}"), vec!["post".to_owned()])
+        }));
         real.iter_mut().for_each(|(_, methods)| methods.sort());
         described.sort();
         real.sort();

@@ -27,7 +27,10 @@ impl Target for HttpTarget {
                 self.send("POST", &format!("{}/events", path.session), step, body).await
             }
             "get" => {
-                let query = query(step, &["limit", "after_seq", "after_time", "window", "summary"]);
+                let query = query(
+                    step,
+                    &["limit", "after_seq", "before_seq", "after_time", "window", "summary"],
+                );
                 self.send("GET", &format!("{}{query}", path.session), step, Value::Null).await
             }
             "events" => {
@@ -49,6 +52,30 @@ impl Target for HttpTarget {
                 let key = encode(step["key"].as_str().unwrap_or_default());
                 self.send("DELETE", &format!("{}/{key}", path.state), step, Value::Null).await
             }
+            verb @ ("pop" | "trim" | "clear" | "rewind" | "fork" | "lease" | "release") => {
+                let body = step.get("with").cloned().unwrap_or_else(|| json!({}));
+                self.send("POST", &format!("{}:{verb}", path.session), step, body).await
+            }
+            "set_ttl" => {
+                let body = json!({"ttl": step["ttl"]});
+                self.send("PATCH", &path.session, step, body).await
+            }
+            "append_track" => {
+                let body = json!({"events": step["items"]});
+                self.send("POST", &path.track(step), step, body).await
+            }
+            "track" => {
+                let query = query(step, &["limit", "after_seq"]);
+                let path = format!("{}{query}", path.track(step));
+                self.send("GET", &path, step, Value::Null).await
+            }
+            "delete_track" => self.send("DELETE", &path.track(step), step, Value::Null).await,
+            "around" => {
+                let id = encode(step["id"].as_str().unwrap_or_default());
+                let query = query(step, &["before", "after"]);
+                let path = format!("{}/events/{id}{query}", path.session);
+                self.send("GET", &path, step, Value::Null).await
+            }
             other => panic!("there is no operation {other:?}"),
         };
         if reply.status.is_success() { Ok(reply.json()) } else { Err(reply.code()) }
@@ -59,7 +86,8 @@ impl HttpTarget {
     async fn send(&self, method: &str, path: &str, step: &Value, body: Value) -> Reply {
         let tag =
             step.get("if_match").map(|it| format!("\"{}-{}\"", it["generation"], it["revision"]));
-        let headers: Vec<_> = tag.as_deref().map(|tag| ("if-match", tag)).into_iter().collect();
+        let mut headers: Vec<_> = tag.as_deref().map(|tag| ("if-match", tag)).into_iter().collect();
+        headers.extend(step["lease"].as_str().map(|token| ("session-lease", token)));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         match self.0.send(method, path, &headers, body).await {
             Ok(reply) => reply,
@@ -87,6 +115,11 @@ impl Paths {
             _ => session.clone(),
         };
         Self { sessions, session, state: format!("{state}/state") }
+    }
+
+    fn track(&self, step: &Value) -> String {
+        let track = encode(step["track"].as_str().unwrap_or_default());
+        format!("{}/tracks/{track}", self.session)
     }
 }
 

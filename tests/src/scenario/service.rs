@@ -1,5 +1,8 @@
 //! Scenarios on a store, through the service and without HTTP.
 
+mod whole;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -88,11 +91,24 @@ impl ServiceTarget {
                         updated: updated.parse().ok()?,
                     })
                 });
-                sessions_json(&service.list(&user, size, after).await?)
+                sessions_json(&service.list(&user, size, after).await?, &BTreeMap::new())
             }
             "delete" => {
                 service.delete(&session()?).await?;
                 String::new()
+            }
+            "around" => {
+                let id = step["id"].as_str().unwrap_or_default();
+                let count = |name| number(step, name).unwrap_or(0) as u32;
+                let (before, after) = (count("before"), count("after"));
+                let view = service.around(&call, &session()?, id, before, after).await?;
+                events_json(view.items().map(ViewItem::to_json))
+            }
+            "append_track" | "track" | "delete_track" => {
+                whole::track(service, &call, &session()?, step).await?
+            }
+            "pop" | "trim" | "clear" | "rewind" | "fork" | "lease" | "release" | "set_ttl" => {
+                whole::verb(service, &call, &session()?, step).await?
             }
             "state" | "set_state" | "remove_state" => self.state(&call, &user, step).await?,
             other => panic!("there is no operation {other:?}"),
@@ -158,6 +174,10 @@ impl ServiceTarget {
     }
 }
 
+fn events_json(events: impl Iterator<Item = String>) -> String {
+    ObjectText::default().raw("events", &array_text(events)).end()
+}
+
 fn number(step: &Value, name: &str) -> Option<u64> {
     step[name].as_u64()
 }
@@ -177,7 +197,7 @@ fn condition(step: &Value) -> Condition {
     Condition {
         generation: number(matched, "generation").or_else(|| number(step, "generation")),
         revision: number(matched, "revision"),
-        lease: None,
+        lease: step["lease"].as_str().and_then(|token| token.parse().ok()),
     }
 }
 
@@ -199,6 +219,7 @@ fn options(step: &Value) -> ReadOptions {
     let mut options =
         ReadOptions::new(Purpose::Session, number(step, "limit").unwrap_or(1_000) as u32);
     options.after_sequence = number(step, "after_seq");
+    options.before_sequence = number(step, "before_seq");
     options.after_time = text("after_time").and_then(Time::parse);
     let by_default = if options.after_sequence.is_some() { Window::Exact } else { Window::Turn };
     options.window = text("window").and_then(Window::named).unwrap_or(by_default);

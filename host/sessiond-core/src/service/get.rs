@@ -39,12 +39,13 @@ impl SessionService {
         let subject = Subject::Session(key.clone());
         let options = self.admitted(call, &subject, options).await?;
         let snapshot = self.store.read(key, range_of(&options, Prefer::Newest)).await?;
-        let Snapshot { header, state, summaries, entries, .. } =
+        let Snapshot { header, state, summaries, entries, origin, tracks, .. } =
             snapshot.ok_or(StoreError::NotFound)?;
         let entries = self.windowed(key, &options, &header, &summaries, entries).await?;
         let shown = if options.summary == SummaryMode::None { Vec::new() } else { summaries };
         let view = self.view(&subject, Some(header), entries).with_state(state);
-        Ok(self.hooks.after_get(call, &subject, view.with_summaries(shown)).await?)
+        let view = view.with_summaries(shown).with_relations(origin, tracks);
+        Ok(self.hooks.after_get(call, &subject, view).await?)
     }
 
     /// Reads a page of a session's events: the oldest after a sequence, if there is one in the

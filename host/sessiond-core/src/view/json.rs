@@ -1,6 +1,8 @@
 //! A view as the JSON that clients get, and guests that ask for it. Event bodies go out as they came
 //! in, byte for byte, so the text is put together rather than serialized.
 
+use std::collections::BTreeMap;
+
 use super::{SessionView, ViewItem};
 use crate::event::Event;
 use crate::json::quote;
@@ -89,6 +91,12 @@ pub fn summary_json(summary: &Summary) -> String {
         .end()
 }
 
+/// The body of an entry of kind `summary`.
+pub(crate) fn summary_body(text: &str, topics: &[String]) -> String {
+    let topics = array_text(topics.iter().map(|topic| quote(topic)));
+    ObjectText::default().string("text", text).raw("topics", &topics).end()
+}
+
 /// An entry: `{"seq", "id", "time", "dialect", "event": <verbatim>}`.
 pub fn event_json(sequence: Option<u64>, event: &Event, body: &str) -> String {
     ObjectText::default()
@@ -132,11 +140,13 @@ fn item_json(item: &ItemReply) -> String {
     }
 }
 
-/// A page of a user's sessions.
-pub fn sessions_json(page: &SessionPage) -> String {
-    let sessions = page.sessions.iter();
-    let sessions =
-        sessions.map(|(name, header)| header_json(ObjectText::default(), name, header).end());
+/// A page of a user's sessions, with the state of those whose state is given.
+pub fn sessions_json(page: &SessionPage, states: &BTreeMap<String, StateMap>) -> String {
+    let sessions = page.sessions.iter().map(|(name, header)| {
+        let object = header_json(ObjectText::default(), name, header);
+        let state = states.get(name).map(state_json);
+        object.optional(state, |object, state| object.raw("state", &state)).end()
+    });
     let next = page.next.map(|token| format!("{}-{}", token.generation, token.updated));
     ObjectText::default()
         .raw("sessions", &array_text(sessions))
@@ -184,6 +194,17 @@ impl SessionView {
         let object = match self.summaries.as_slice() {
             [] => object,
             summaries => object.raw("summaries", &array_text(summaries.iter().map(summary_json))),
+        };
+        let object = object.optional(self.origin.as_ref(), |object, origin| {
+            let from = ObjectText::default()
+                .string("user", &origin.user)
+                .string("session", &origin.session)
+                .plain("seq", origin.sequence);
+            object.raw("forked_from", &from.end())
+        });
+        let object = match self.tracks.as_slice() {
+            [] => object,
+            tracks => object.raw("tracks", &array_text(tracks.iter().map(|name| quote(name)))),
         };
         if truncated { object.plain("truncated", true).end() } else { object.end() }
     }

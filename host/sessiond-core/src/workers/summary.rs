@@ -6,6 +6,7 @@
 
 mod job;
 
+pub(crate) use job::text_and_topics;
 pub use job::{JobOutcome, SummaryWork};
 
 use std::collections::HashSet;

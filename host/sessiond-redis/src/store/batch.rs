@@ -126,7 +126,7 @@ pub(super) fn put_event(call: &mut ScriptCall, event: &Event, tokens: DigestKey)
     let kind = match event.kind() {
         EntryKind::Event if facts.user_turn => format!("u{}", event.tokens()),
         EntryKind::Event => format!("e{}", event.tokens()),
-        EntryKind::State | EntryKind::Summary => "s".to_owned(),
+        EntryKind::State | EntryKind::Summary | EntryKind::Track => "s".to_owned(),
     };
     let names = |ids: &[String]| ids.iter().map(|id| hex(&tokens.token(id))).collect::<String>();
     call.arg(kind)

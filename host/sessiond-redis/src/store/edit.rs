@@ -6,6 +6,7 @@ use sessiond_core::state::StateValue;
 use sessiond_core::store::edit::{Edit, EditPlan, History, Place, Planned};
 use sessiond_core::store::whole::Whole;
 use sessiond_core::store::{Condition, Edited, Seen as SeenId, SessionHeader, StoreError};
+use sessiond_core::time::Time;
 
 use super::RedisStore;
 use super::batch::{Common, begin, refusal};
@@ -65,6 +66,10 @@ impl RedisStore {
             if condition.revision.is_some_and(|wanted| wanted != header.revision) {
                 let (generation, current) = (header.generation, header.revision);
                 return Err(StoreError::OtherRevision { generation, current });
+            }
+            let now = Time::from_micros(seen.now.saturating_mul(1_000));
+            if let Some(lease) = seen.session.lease().filter(|it| it.bars(condition.lease, now)) {
+                return Err(StoreError::Leased { holder: lease.holder, until: lease.until });
             }
             let whole = seen.tail.len() < size;
             seen.tail.retain(|place| place.sequence >= header.first_sequence);

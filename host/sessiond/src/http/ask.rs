@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use sessiond_core::hook::{CallContext, Purpose};
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
 use sessiond_core::store::Condition;
+use uuid::Uuid;
 
 use super::Api;
 use super::fields::JsonBody;
@@ -29,6 +30,8 @@ pub(crate) struct RequestId(pub(crate) Arc<str>);
 pub(crate) struct Ask {
     /// The path below `/v1/apps`, decoded part by part.
     names: Vec<String>,
+    /// What is asked to be done, after an unencoded colon.
+    verb: Option<String>,
     /// The query.
     pub(crate) params: Params,
     /// What must hold for a write.
@@ -58,6 +61,11 @@ impl Ask {
         Ok(self.user()?.session(self.name(4))?)
     }
 
+    /// The verb of the path, which this request takes.
+    pub(crate) fn verb(&mut self) -> Option<String> {
+        self.verb.take()
+    }
+
     /// The last part of the path.
     pub(crate) fn last_name(&self) -> &str {
         self.names.last().map_or("", String::as_str)
@@ -76,6 +84,9 @@ impl Ask {
 
     /// A request that takes no parameters.
     pub(crate) fn no_params(&mut self) -> Result<(), Problem> {
+        if let Some(verb) = &self.verb {
+            return Err(unknown_verb(verb));
+        }
         std::mem::replace(&mut self.params, Params::parse("")?).finish()
     }
 }
@@ -85,28 +96,47 @@ impl FromRequest<Api> for Ask {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let names = names_of(parts.uri.path())?;
+        let (names, verb) = names_of(parts.uri.path())?;
         let params = Params::parse(parts.uri.query().unwrap_or_default())?;
-        let condition = condition_of(&parts.headers)?;
+        let condition =
+            Condition { lease: lease_of(&parts.headers)?, ..condition_of(&parts.headers)? };
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let body = read_body(&parts, body, api.max_body).await?;
         let request_id = request_id.unwrap_or_else(|| "".into());
-        Ok(Self { names, params, condition, request_id, body })
+        Ok(Self { names, verb, params, condition, request_id, body })
     }
 }
 
 /// The parts of a path after `/v1/apps/`. The path is taken apart before it is decoded, so names
 /// may hold slashes; a colon in the last part that is not encoded begins a verb.
-fn names_of(path: &str) -> Result<Vec<String>, Problem> {
+fn names_of(path: &str) -> Result<(Vec<String>, Option<String>), Problem> {
     let names = path.strip_prefix("/v1/apps/").unwrap_or_default();
     let last = names.rsplit('/').next().unwrap_or_default();
-    if let Some((_, verb)) = last.rsplit_once(':') {
-        let detail = format!("the verb {verb:?} is not known: encode a colon in a name as %3A");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_verb", detail));
-    }
+    let (names, verb) = match last.rsplit_once(':') {
+        Some((_, verb)) => {
+            let end = names.len() - verb.len() - 1;
+            (names.get(..end).unwrap_or_default(), Some(verb.to_owned()))
+        }
+        None => (names, None),
+    };
     let decode = |name: &str| percent_decode_str(name).decode_utf8().map(|name| name.into_owned());
     let decoded: Result<Vec<String>, _> = names.split('/').map(decode).collect();
-    decoded.map_err(|_| Problem::bad_request("bad_name", "the path is not percent-encoded UTF-8"))
+    let decoded = decoded
+        .map_err(|_| Problem::bad_request("bad_name", "the path is not percent-encoded UTF-8"))?;
+    Ok((decoded, verb))
+}
+
+pub(crate) fn unknown_verb(verb: &str) -> Problem {
+    let detail = format!("the verb {verb:?} is not known here: encode a colon in a name as %3A");
+    Problem::new(StatusCode::NOT_FOUND, "unknown_verb", detail)
+}
+
+/// `Session-Lease: TOKEN`.
+fn lease_of(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+    let Some(value) = headers.get("session-lease") else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|text| Uuid::try_parse(text).ok());
+    let bad = || Problem::bad_request("bad_lease", "Session-Lease takes the token of a lease");
+    token.map(Some).ok_or_else(bad)
 }
 
 /// `If-Match: "GENERATION-REVISION"`.
@@ -180,10 +210,13 @@ mod tests {
     /// R54, R95: names are any text, and a verb is not one.
     #[test]
     fn paths_are_taken_apart_before_they_are_decoded() {
-        let names = names_of("/v1/apps/a%2Fb/users/%F0%9F%98%80/sessions/s%3A1").unwrap();
+        let (names, verb) = names_of("/v1/apps/a%2Fb/users/%F0%9F%98%80/sessions/s%3A1").unwrap();
         assert_eq!(names, ["a/b", "users", "😀", "sessions", "s:1"]);
-        assert_eq!(names_of("/v1/apps/a:b/state").unwrap(), ["a:b", "state"]);
-        assert!(names_of("/v1/apps/a/users/u/sessions/s:pop").is_err());
+        assert_eq!(verb, None);
+        assert_eq!(names_of("/v1/apps/a:b/state").unwrap().0, ["a:b", "state"]);
+        let (names, verb) = names_of("/v1/apps/a/users/u/sessions/s%3A:pop").unwrap();
+        assert_eq!(names, ["a", "users", "u", "sessions", "s:"]);
+        assert_eq!(verb.as_deref(), Some("pop"));
         assert!(names_of("/v1/apps/%ff").is_err());
     }
 

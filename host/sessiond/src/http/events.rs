@@ -89,6 +89,19 @@ fn item_of(item: Value<'_>) -> Result<(Received, Option<u64>), Problem> {
     Ok((received, generation))
 }
 
+/// `GET .../events/{id}?before=&after=`.
+pub(super) async fn around(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    let key = ask.session()?;
+    let id = ask.last_name().to_owned();
+    let before = ask.params.number("before")?.unwrap_or(0);
+    let after = ask.params.number("after")?.unwrap_or(0);
+    let call = ask.call(Purpose::Events);
+    ask.no_params()?;
+    let view = api.service.around(&call, &key, &id, before, after).await?;
+    let events = array_text(view.items().map(ViewItem::to_json));
+    Ok(json(StatusCode::OK, ObjectText::default().raw("events", &events).end()))
+}
+
 pub(super) async fn page(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
     let key = ask.session()?;
     let limit = ask.params.number("limit")?.unwrap_or(DEFAULT_PAGE);

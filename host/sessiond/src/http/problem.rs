@@ -42,7 +42,7 @@ impl Problem {
         &self.detail
     }
 
-    fn saying(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn saying(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
@@ -116,10 +116,12 @@ impl From<StateError> for Problem {
 
 fn status_of(code: &str) -> StatusCode {
     match code {
-        "session_not_found" => StatusCode::NOT_FOUND,
+        "session_not_found" | "event_not_found" => StatusCode::NOT_FOUND,
         "session_exists" | "other_generation" | "id_conflict" | "no_summarizer" => {
             StatusCode::CONFLICT
         }
+        "leased" => StatusCode::LOCKED,
+        "not_kept" | "no_invocation" | "too_many_tracks" => StatusCode::CONFLICT,
         "other_revision" => StatusCode::PRECONDITION_FAILED,
         "event_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "hook_denied" | "hook_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
@@ -159,6 +161,10 @@ fn of_store(problem: Problem, error: &StoreError) -> Problem {
         StoreError::OtherRevision { generation, current } => {
             problem.with("generation", generation.to_string()).with("revision", current.to_string())
         }
+        StoreError::Leased { holder, until } => {
+            problem.with("holder", quote(holder)).with("until", quote(&until.to_string()))
+        }
+        StoreError::NotKept { oldest } => problem.with("oldest_seq", oldest.to_string()),
         StoreError::IdConflict { id } => problem.with("id", quote(id)),
         StoreError::Unavailable(_) => problem
             .saying("the session store is unavailable: try again, with the same ids")

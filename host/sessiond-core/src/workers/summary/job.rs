@@ -11,7 +11,7 @@ use crate::event::editor::Access;
 use crate::event::{Event, StoredEvent};
 use crate::hook::chain::{ChainError, HookChain};
 use crate::hook::{FailureKind, HookError, Summarizer};
-use crate::json::{Index, quote};
+use crate::json::Index;
 use crate::key::Subject;
 use crate::store::{
     HistoryVersion, Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
@@ -19,7 +19,7 @@ use crate::store::{
 use crate::summary::{Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob};
 use crate::time::Clock;
 use crate::view::SessionView;
-use crate::view::json::{ObjectText, array_text};
+use crate::view::json::summary_body;
 
 /// The most events that one job takes. A longer backlog takes several.
 const MAX_EVENTS: usize = 1_000;
@@ -249,8 +249,7 @@ impl SummaryWork {
         request: &JobRequest,
         draft: Draft,
     ) -> Result<Result<(String, Vec<String>), String>, Error> {
-        let topics = array_text(draft.topics.iter().map(|topic| quote(topic)));
-        let body = ObjectText::default().string("text", &draft.text).raw("topics", &topics).end();
+        let body = summary_body(&draft.text, &draft.topics);
         let event = Event::of_summary(body, self.clock.now());
         let subject = Subject::Session(request.key.clone());
         let screened = self.hooks.before_append(&request.call, &subject, vec![event]).await?;
@@ -263,7 +262,8 @@ impl SummaryWork {
     }
 }
 
-fn text_and_topics(body: &str) -> (String, Vec<String>) {
+/// The text and the topics of an entry of kind `summary`.
+pub(crate) fn text_and_topics(body: &str) -> (String, Vec<String>) {
     let Ok(index) = Index::of(body) else { return Default::default() };
     let root = index.root(body);
     let topics = root.get("topics").into_iter().flat_map(|topics| topics.items());
