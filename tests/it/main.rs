@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod plugin_author;
 mod redis_store;
+mod redis_topology;
 mod replay;
 mod shutdown;
 mod summaries;

@@ -1,6 +1,7 @@
 //! A private redis-server, for the time of a test.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct RedisServer {
     folder: TempDir,
     port: u16,
     options: Vec<String>,
+    /// The text of a file that the server reads and writes. A Sentinel needs one.
+    file: Option<String>,
 }
 
 /// What a server that starts again still knows.
@@ -46,9 +49,21 @@ impl RedisServer {
     /// # Panics
     /// When there is no redis-server, or it does not start.
     pub async fn start_with(options: &[&str]) -> Self {
+        Self::start_as(options, None).await
+    }
+
+    /// Starts a Sentinel with this configuration.
+    ///
+    /// # Panics
+    /// When there is no redis-server, or it does not start.
+    pub(crate) async fn start_sentinel(file: String) -> Self {
+        Self::start_as(&["--sentinel"], Some(file)).await
+    }
+
+    async fn start_as(options: &[&str], file: Option<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for redis-server");
         let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { child: None, folder, port: 0, options };
+        let mut server = Self { child: None, folder, port: 0, options, file };
         // Another process may take the port between the look and the start.
         for _ in 0..10 {
             server.port = free_port();
@@ -62,6 +77,21 @@ impl RedisServer {
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder with its data and its log.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether it was started, and was not killed.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     /// A store on it.
@@ -169,7 +199,15 @@ impl RedisServer {
     /// Runs the server until it answers. False: it has ended.
     async fn try_run(&mut self) -> bool {
         let binary = std::env::var(BINARY).unwrap_or_else(|_| "redis-server".to_owned());
-        let child = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        if let Some(text) = &self.file {
+            let path = self.folder.path().join("server.conf");
+            if !path.exists() {
+                std::fs::write(&path, text).expect("the server's file");
+            }
+            command.arg(path);
+        }
+        let child = command
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--logfile", "log", "--daemonize", "no", "--dir"])
             .arg(self.folder.path())
@@ -210,7 +248,14 @@ impl Drop for RedisServer {
     }
 }
 
+/// A free port whose sister, 10,000 above it, is free as well: nodes of a cluster talk on that.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let sister = port.checked_add(10_000).map(|port| TcpListener::bind(("127.0.0.1", port)));
+        if sister.is_some_and(|bound| bound.is_ok()) {
+            return port;
+        }
+    }
 }

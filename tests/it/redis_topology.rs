@@ -1,0 +1,3 @@
+//! The store on every topology: one server, Sentinel, Cluster.
+
+mod servers;
