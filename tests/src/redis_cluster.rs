@@ -66,6 +66,8 @@ impl RedisCluster {
         let masters = NODES / 2;
         for (at, node) in self.nodes.iter().enumerate() {
             let _: () = node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", at + 1)).await;
+        }
+        for (at, node) in self.nodes.iter().enumerate() {
             for other in &self.nodes[at + 1..] {
                 let _: () = node.ask(&format!("CLUSTER MEET 127.0.0.1 {}", other.port())).await;
             }

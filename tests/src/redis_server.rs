@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -19,6 +20,7 @@ const BINARY: &str = "SESSIOND_TEST_REDIS_SERVER";
 #[derive(Debug)]
 pub struct RedisServer {
     child: Option<Child>,
+    frozen: AtomicBool,
     folder: TempDir,
     port: u16,
     options: Vec<String>,
@@ -63,7 +65,8 @@ impl RedisServer {
     async fn start_as(options: &[&str], file: Option<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for redis-server");
         let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { child: None, folder, port: 0, options, file };
+        let mut server =
+            Self { child: None, frozen: AtomicBool::default(), folder, port: 0, options, file };
         // Another process may take the port between the look and the start.
         for _ in 0..10 {
             server.port = free_port();
@@ -89,9 +92,9 @@ impl RedisServer {
         self.folder.path()
     }
 
-    /// Whether it was started, and was not killed.
+    /// Whether it can answer: it was neither killed nor frozen.
     pub fn is_running(&self) -> bool {
-        self.child.is_some()
+        self.child.is_some() && !self.frozen.load(Ordering::Relaxed)
     }
 
     /// A store on it.
@@ -145,6 +148,7 @@ impl RedisServer {
 
     /// Kills the server.
     pub fn stop(&mut self) {
+        self.frozen.store(false, Ordering::Relaxed);
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -178,6 +182,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not run.
     pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
         self.signal("STOP");
     }
 
@@ -187,6 +192,7 @@ impl RedisServer {
     /// When it does not run.
     pub fn thaw(&self) {
         self.signal("CONT");
+        self.frozen.store(false, Ordering::Relaxed);
     }
 
     fn signal(&self, name: &str) {
@@ -248,8 +254,8 @@ impl Drop for RedisServer {
     }
 }
 
-/// A free port whose sister, 10,000 above it, is free as well: nodes of a cluster talk on that.
-fn free_port() -> u16 {
+/// Finds a free port whose sister, 10,000 above it, is free as well: nodes of a cluster talk on that.
+pub fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();

@@ -28,7 +28,8 @@ pub enum Error {
     /// A hook ended the request.
     #[error(transparent)]
     Hook(#[from] ChainError),
-    /// The store did not do it. With [`StoreError::Unavailable`] the write may have been made.
+    /// The store did not do it. With [`StoreError::Unavailable`] the write may have been made,
+    /// with [`StoreError::NotReplicated`] it was.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A session of that name exists.
@@ -132,6 +133,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::NoInvocation { .. } => "no_invocation",
         StoreError::TooManyTracks(_) => "too_many_tracks",
         StoreError::Unavailable(_) => "store_unavailable",
+        StoreError::NotReplicated { .. } => "not_replicated",
         StoreError::Full(_) => "store_full",
         StoreError::Corrupt(_) => "store_corrupt",
     }

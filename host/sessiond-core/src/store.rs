@@ -122,6 +122,15 @@ pub enum StoreError {
     /// The store cannot be reached, or does not answer in time.
     #[error("the session store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The write was made, and too few replicas had it in time. The same again is answered as
+    /// made, once they have it.
+    #[error("{got} of {wanted} replicas had the write in time")]
+    NotReplicated {
+        /// How many replicas must have it.
+        wanted: u32,
+        /// How many said so.
+        got: u32,
+    },
     /// The store has no room left.
     #[error("the session store is full")]
     Full(#[source] Box<dyn Error + Send + Sync>),

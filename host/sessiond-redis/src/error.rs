@@ -1,5 +1,6 @@
 //! What may go wrong between this store and Redis, and what that means for a session.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
@@ -16,6 +17,62 @@ pub enum Error {
     /// The address is none.
     #[error("the URL of Redis is not valid")]
     Url(#[source] RedisError),
+    /// The address of one of several nodes says more than where it is.
+    #[error(
+        "the URL of the node {0} says more than `redis://HOST:PORT`: credentials and the database \
+         have keys of their own"
+    )]
+    Node(String),
+    /// A Cluster has one database.
+    #[error("a Redis Cluster has no databases: leave `redis.database` out")]
+    Database,
+    /// No node is named.
+    #[error("no node is named: at least one is needed")]
+    NoNodes,
+    /// A file for TLS cannot be read.
+    #[error("{path} cannot be read (redis.tls)", path = path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Only one file of two.
+    #[error("`redis.tls.cert` and `redis.tls.key` go together: name both, or none")]
+    TlsPair,
+    /// The server is there, and is of another kind than configured.
+    #[error("Redis at {address} is {found}: {fix}")]
+    Mode {
+        /// Host and port, or the path of a socket.
+        address: String,
+        /// What it is.
+        found: &'static str,
+        /// What to write.
+        fix: &'static str,
+    },
+    /// The Sentinels do not know the master.
+    #[error("no Sentinel knows a master called {0:?} (redis.sentinel.master)")]
+    NoMaster(String),
+    /// A server is a replica, though it was named as the master: another one will be.
+    #[error("Redis at {address} is not the master now")]
+    NotMaster {
+        /// Host and port.
+        address: String,
+    },
+    /// A part of the keys has no server.
+    #[error("no node of the Redis Cluster serves the slot {0} now")]
+    NoSlot(u16),
+    /// The nodes changed while all keys were gone through.
+    #[error("the nodes of the Redis Cluster changed meanwhile: begin again")]
+    Changed,
+    /// Too few replicas have it.
+    #[error("{got} of {wanted} replicas had the write in time")]
+    NotReplicated {
+        /// How many must have it.
+        wanted: u32,
+        /// How many said so.
+        got: u32,
+    },
     /// There is no connection.
     #[error("there is no connection to Redis at {address}")]
     Connect {
@@ -96,6 +153,11 @@ impl Error {
         self.meaning() == Meaning::Corrupt
     }
 
+    /// Whether it came up before anything was sent.
+    pub(crate) fn is_before_sending(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::NotMaster { .. })
+    }
+
     fn meaning(&self) -> Meaning {
         match self {
             Self::Layout { .. }
@@ -111,6 +173,9 @@ impl Error {
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
+        if let Error::NotReplicated { wanted, got } = error {
+            return Self::NotReplicated { wanted, got };
+        }
         match error.meaning() {
             Meaning::Unavailable => Self::Unavailable(Box::new(error)),
             Meaning::Full => Self::Full(Box::new(error)),

@@ -151,6 +151,13 @@ pub(crate) fn unescape_track(escaped: &str) -> Option<String> {
     unescape(&spaced)
 }
 
+/// A key of the same slot that nobody reads: it is written, for a moment, to have the replicas asked
+/// what they have.
+pub(crate) fn waiting_mark(key: &[u8]) -> Vec<u8> {
+    let tag = key.iter().position(|byte| *byte == b'}').and_then(|close| key.get(..=close));
+    [tag.unwrap_or(key), b":w"].concat()
+}
+
 /// A name as it stands in keys: no part of a key can run into the next, nor close the braces.
 pub(crate) fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());

@@ -1,21 +1,28 @@
-//! The session store over Redis: one server of version 6.2 or later, without modules.
+//! The session store over Redis of version 6.2 or later, without modules: one server, a master that
+//! Sentinels watch, or a Cluster.
 //!
 //! [`RedisStore`] answers as [`sessiond_core::store::embedded::EmbeddedStore`] does. A session's
 //! keys share a slot with its user's, so every write is one script there, and every read one
 //! transaction; only an app's state lives elsewhere, and reaches it through an outbox.
 
+mod access;
 mod client;
+mod cluster;
 mod codec;
 mod config;
+mod directory;
 mod error;
 mod keyspace;
 mod link;
+mod node;
 mod outbox;
 mod schema;
 mod script;
+mod sentinel;
 mod server;
 mod store;
+mod transfer;
 
-pub use config::RedisConfig;
+pub use config::{Credentials, RedisConfig, TlsFiles, Topology};
 pub use error::Error;
 pub use store::RedisStore;

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, RetryMethod};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, RedisResult, RetryMethod,
+    Value,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::access::{Access, Address, no_answer, unreachable};
 use crate::error::{Error, has_code};
-use crate::schema::Schema;
 
 /// A place for one connection that all callers share, each command after the other.
 pub(crate) struct Link {
@@ -22,13 +25,23 @@ pub(crate) struct Link {
     down: AtomicBool,
 }
 
-/// What all links have in common.
+/// What all links to a server have in common.
 pub(crate) struct Target {
-    pub(crate) client: Client,
-    pub(crate) address: String,
-    pub(crate) client_name: Option<String>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) schema: Schema,
+    client: Client,
+    address: Address,
+    access: Arc<Access>,
+    kind: Kind,
+}
+
+/// What a server must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The only one.
+    Single,
+    /// The master that Sentinels named: it may have ceased to be that.
+    Master,
+    /// A node of a Cluster: another one may have the schema.
+    Node,
 }
 
 /// A connection, as long as nothing speaks against using it.
@@ -53,10 +66,10 @@ impl Link {
         }
         let after = until.saturating_duration_since(Instant::now());
         let made = timeout_at(until, self.make(after)).await;
-        let made = made.unwrap_or_else(|_| Err(self.target.no_answer(after)));
+        let made = made.unwrap_or_else(|_| Err(no_answer(&self.target.address, after)));
         let failed = made.is_err();
         if self.down.swap(failed, Ordering::Relaxed) != failed {
-            let address = &self.target.address;
+            let address = self.target.address.to_string();
             match &made {
                 Ok(_) => tracing::info!(address, "Redis is back"),
                 Err(error) => {
@@ -70,7 +83,7 @@ impl Link {
 
     fn current(&self) -> Option<Arc<Live>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.clone().filter(|live| !live.lost.load(Ordering::Relaxed))
+        live.clone().filter(|live| live.is_good())
     }
 
     async fn make(&self, within: Duration) -> Result<Arc<Live>, Error> {
@@ -81,7 +94,7 @@ impl Link {
         }
         // Who waited in line while it failed gets that answer, or the line would never end.
         if let Some((_, source)) = failure.as_ref().filter(|(at, _)| *at > asked) {
-            return Err(self.target.unreachable(source.clone()));
+            return Err(unreachable(&self.target.address, source.clone()));
         }
         match self.target.connect(within).await {
             Ok(live) => {
@@ -100,10 +113,21 @@ impl Link {
 }
 
 impl Target {
+    pub(crate) fn new(address: Address, access: Arc<Access>, kind: Kind) -> Result<Self, Error> {
+        let made = access.client(&address);
+        let client = made.map_err(|source| unreachable(&address, source))?;
+        Ok(Self { client, address, access, kind })
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Makes a connection, and sees to it that the keys there are of this layout.
     async fn connect(&self, within: Duration) -> Result<Live, Error> {
-        let within = within.min(self.connect_timeout);
-        timeout(within, self.connect_now()).await.map_err(|_| self.no_answer(within))?
+        let within = within.min(self.access.connect_timeout);
+        let made = timeout(within, self.connect_now()).await;
+        made.unwrap_or_else(|_| Err(no_answer(&self.address, within)))
     }
 
     async fn connect_now(&self) -> Result<Live, Error> {
@@ -120,34 +144,52 @@ impl Target {
                 Ok::<(), redis::aio::SendError>(())
             });
         }
+        let unreachable = |source| unreachable(&self.address, source);
         let made = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut connection = made.map_err(|source| self.unreachable(source))?;
-        if let Some(name) = &self.client_name {
+        let mut connection = made.map_err(unreachable)?;
+        if let Some(name) = &self.access.client_name {
             let mut naming = redis::cmd("CLIENT");
             let named = naming.arg("SETNAME").arg(name).exec_async(&mut connection).await;
-            named.map_err(|source| self.unreachable(source))?;
+            named.map_err(unreachable)?;
         }
-        self.schema.ensure(&mut connection).await?;
+        if self.kind == Kind::Master {
+            let role: Vec<Value> =
+                redis::cmd("ROLE").query_async(&mut connection).await.map_err(unreachable)?;
+            if !matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
+                return Err(Error::NotMaster { address: self.address.to_string() });
+            }
+        }
+        match self.agree(&connection).await {
+            Err(Error::Command(error)) if self.kind == Kind::Node && is_elsewhere(&error) => {}
+            agreed => agreed?,
+        }
         Ok(Live { connection, lost, since: Instant::now(), heard: AtomicU64::new(0) })
     }
 
-    pub(crate) fn unreachable(&self, source: RedisError) -> Error {
-        Error::Connect { address: self.address.clone(), source }
-    }
-
-    pub(crate) fn no_answer(&self, after: Duration) -> Error {
-        let millis = u64::try_from(after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
-        Error::ConnectTimeout {
-            address: self.address.clone(),
-            after: Duration::from_millis(millis),
+    /// Makes sure that what all daemons must agree on is there.
+    async fn agree(&self, connection: &MultiplexedConnection) -> Result<(), Error> {
+        let schema = &self.access.schema;
+        let known = exchange(connection.clone(), &[schema.question()]).await?;
+        if !schema.learn(known)? {
+            schema.learn(exchange(connection.clone(), &schema.proposal()).await?)?;
         }
+        Ok(())
     }
 }
 
+fn is_elsewhere(error: &RedisError) -> bool {
+    ["MOVED", "ASK", "CLUSTERDOWN"].iter().any(|code| has_code(error, code))
+}
+
 impl Live {
-    /// The connection, to send one command.
-    pub(crate) fn connection(&self) -> MultiplexedConnection {
-        self.connection.clone()
+    /// Sends commands at once. Refusals are among the answers, one for each command.
+    pub(crate) async fn exchange(&self, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
+        exchange(self.connection.clone(), commands).await
+    }
+
+    /// Whether nothing speaks against using it.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.lost.load(Ordering::Relaxed)
     }
 
     /// Takes note of an answer.
@@ -177,8 +219,24 @@ impl Live {
     }
 }
 
+async fn exchange(
+    mut connection: MultiplexedConnection,
+    commands: &[Cmd],
+) -> RedisResult<Vec<Value>> {
+    if let [command] = commands {
+        return Ok(vec![connection.send_packed_command(command).await?]);
+    }
+    let mut pipe = redis::pipe();
+    for command in commands {
+        pipe.add_command(command.clone());
+    }
+    connection.send_packed_commands(&pipe, 0, commands.len()).await
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("address", &self.target.address).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("address", &self.target.address.to_string())
+            .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError, Value};
 use sessiond_core::digest::DigestKey;
 
 use crate::error::Error;
@@ -27,42 +27,49 @@ impl Schema {
         *self.digest_key.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the schema key, and writes it if it is not there: the first time, and after the server
-    /// has lost its data. Then all daemons take the digest key of the one that comes first.
-    pub(crate) async fn ensure(&self, connection: &mut MultiplexedConnection) -> Result<(), Error> {
-        let mut known = self.read(connection).await?;
-        if matches!(known, (None, _) | (_, None)) {
-            redis::pipe()
-                .cmd("HSETNX")
-                .arg(&self.key)
-                .arg("version")
-                .arg(LAYOUT)
-                .cmd("HSETNX")
-                .arg(&self.key)
-                .arg("digest_key")
-                .arg(hex(self.digest_key().bytes()))
-                .exec_async(connection)
-                .await?;
-            known = self.read(connection).await?;
-        }
-        let (version, digest_key) = known;
-        let found = version.unwrap_or_default();
+    /// Takes note of the answer to [`Self::question`] or [`Self::proposal`]. False: the key is not
+    /// there, so the proposal must be made. All daemons take the digest key of the one that comes
+    /// first.
+    pub(crate) fn learn(&self, answers: Vec<Value>) -> Result<bool, Error> {
+        let Value::Array(mut answers) = Value::Array(answers).extract_error()? else {
+            return Err(Error::Unreadable("the schema"));
+        };
+        let last = answers.pop().unwrap_or(Value::Nil);
+        let (version, digest_key): (Option<String>, Option<String>) =
+            redis::from_redis_value(last).map_err(RedisError::from)?;
+        let (Some(found), Some(digest_key)) = (version, digest_key) else { return Ok(false) };
         if found != LAYOUT.to_string() {
             return Err(Error::Layout { found, known: LAYOUT });
         }
-        let bytes = digest_key.as_deref().and_then(unhex);
-        let there = DigestKey::from_bytes(bytes.ok_or(Error::Unreadable("the key of digests"))?);
+        let bytes = unhex(&digest_key).ok_or(Error::Unreadable("the key of digests"))?;
+        let there = DigestKey::from_bytes(bytes);
         *self.digest_key.write().unwrap_or_else(PoisonError::into_inner) = there;
-        Ok(())
+        Ok(true)
     }
 
-    async fn read(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(Option<String>, Option<String>), Error> {
-        let mut command = redis::cmd("HMGET");
-        let command = command.arg(&self.key).arg("version").arg("digest_key");
-        Ok(command.query_async(connection).await?)
+    /// The name of the key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Asks for the key.
+    pub(crate) fn question(&self) -> Cmd {
+        let mut read = redis::cmd("HMGET");
+        read.arg(&self.key).arg("version").arg("digest_key");
+        read
+    }
+
+    /// Writes the key unless it is there, the first time and after the server has lost its data, and
+    /// asks for it.
+    pub(crate) fn proposal(&self) -> Vec<Cmd> {
+        let write = |field: &str, value: String| {
+            let mut write = redis::cmd("HSETNX");
+            write.arg(&self.key).arg(field).arg(value);
+            write
+        };
+        let digest_key = hex(self.digest_key().bytes());
+        let version = write("version", LAYOUT.to_string());
+        vec![version, write("digest_key", digest_key), self.question()]
     }
 }
 

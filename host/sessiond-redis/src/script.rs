@@ -88,6 +88,12 @@ impl ScriptCall {
         &self.by_hash
     }
 
+    /// Whether what it does must outlive the loss of a server. The others only tidy up, or do again
+    /// what anybody who comes by does.
+    pub(crate) fn lasts(&self) -> bool {
+        !["list", "touch", "clear", "forget"].contains(&self.script.name)
+    }
+
     /// The same call for a server that has not seen the script.
     pub(crate) fn by_text(&self) -> Cmd {
         let mut by_text = redis::cmd("EVAL");

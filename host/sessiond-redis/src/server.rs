@@ -1,39 +1,41 @@
 //! Whether a server can hold sessions: asked once, before anything is kept there.
 
-use std::time::Duration;
+use tokio::time::Instant;
 
-use redis::{AsyncConnectionConfig, ErrorKind};
-use tokio::time::timeout;
-
+use crate::access::{Access, Address};
+use crate::config::{RedisConfig, Topology};
 use crate::error::Error;
-use crate::link::Target;
 
 /// The oldest version that has all that the scripts use.
 const OLDEST: (u32, u32) = (6, 2);
 /// The only policy that keeps all keys of a session.
 const NO_EVICTION: &str = "noeviction";
 
-/// Asks the server for its version, and for what it does when it is full.
-pub(crate) async fn check(target: &Target, require_noeviction: bool) -> Result<(), Error> {
-    let within = target.connect_timeout;
-    let asked = timeout(within, info(target)).await;
-    let info = asked.map_err(|_| target.no_answer(within))??;
-    check_version(&target.address, field(&info, "redis_version"))?;
-    check_policy(&target.address, field(&info, "maxmemory_policy"), require_noeviction)
-}
-
-/// What the server tells of itself. Unlike `CONFIG GET`, hosted servers allow it.
-async fn info(target: &Target) -> Result<String, Error> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None::<Duration>);
-    let made = target.client.get_multiplexed_async_connection_with_config(&config).await;
-    let mut connection = made.map_err(|source| match source.kind() {
-        ErrorKind::RESP3NotSupported => too_old(&target.address, "less than 6.0"),
-        _ => target.unreachable(source),
-    })?;
-    let told = redis::cmd("INFO").query_async(&mut connection).await;
-    told.map_err(|source| target.unreachable(source))
+/// Asks a server for its version, for its kind, for what it does when it is full, and for its
+/// replicas.
+pub(crate) async fn check(
+    access: &Access,
+    address: &Address,
+    config: &RedisConfig,
+) -> Result<(), Error> {
+    // Unlike `CONFIG GET`, hosted servers allow it.
+    let question = redis::cmd("INFO");
+    let until = Instant::now() + access.connect_timeout;
+    let info: String = access.ask(address, &question, until).await?;
+    let name = address.to_string();
+    check_version(&name, field(&info, "redis_version"))?;
+    check_mode(&name, field(&info, "redis_mode"), &config.topology)?;
+    check_policy(&name, field(&info, "maxmemory_policy"), config.require_noeviction)?;
+    let replicas = field(&info, "connected_slaves").and_then(|number| number.parse().ok());
+    if replicas.is_some_and(|replicas: u32| replicas < config.wait_replicas) {
+        tracing::warn!(
+            address = name,
+            replicas,
+            wanted = config.wait_replicas,
+            "Redis has fewer replicas than `redis.wait_replicas`: no write will be acknowledged"
+        );
+    }
+    Ok(())
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -48,6 +50,18 @@ fn check_version(address: &str, version: Option<&str>) -> Result<(), Error> {
     let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < OLDEST { Err(too_old(address, version)) } else { Ok(()) }
+}
+
+fn check_mode(address: &str, mode: Option<&str>, topology: &Topology) -> Result<(), Error> {
+    let is_cluster = matches!(topology, Topology::Cluster { .. });
+    let (found, fix) = match mode {
+        Some("sentinel") => ("a Sentinel", "write redis.sentinel = { master, nodes }"),
+        Some("cluster") if !is_cluster => {
+            ("a node of a Redis Cluster", "write redis.cluster.nodes")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Mode { address: address.to_owned(), found, fix })
 }
 
 fn too_old(address: &str, version: &str) -> Error {

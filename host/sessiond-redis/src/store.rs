@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Client as RedisClient, IntoConnectionInfo, ProtocolVersion};
 use sessiond_core::digest::DigestKey;
 use sessiond_core::event::Event;
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
@@ -41,9 +40,7 @@ use crate::client::Client;
 use crate::config::RedisConfig;
 use crate::error::Error;
 use crate::keyspace::Keyspace;
-use crate::link::Target;
 use crate::schema::Schema;
-use crate::server;
 
 /// The longest that anything is waited for, whatever the configuration says.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -76,38 +73,21 @@ impl RedisStore {
     /// Connects to Redis, and makes sure that it can hold sessions.
     ///
     /// # Errors
-    /// [`Error`], when the address is wrong, the server is not there in time or too old, throws keys
+    /// [`Error`], when an address is wrong, a server is not there in time or too old, throws keys
     /// away against the configuration, or holds keys of another layout.
     pub async fn connect(config: RedisConfig, rules: StoreRules) -> Result<Self, Error> {
         if config.key_prefix.contains(['{', '}']) {
             return Err(Error::Prefix(config.key_prefix));
         }
         let keyspace = Keyspace::new(&config.key_prefix);
-        let client = open(&config.url)?;
-        let target = Target {
-            address: client.get_connection_info().addr().to_string(),
-            client,
-            client_name: config.client_name,
+        let config = RedisConfig {
             connect_timeout: config.connect_timeout.min(LONGEST),
-            schema: Schema::new(keyspace.schema()),
+            command_timeout: config.command_timeout.min(LONGEST),
+            ..config
         };
-        server::check(&target, config.require_noeviction).await?;
-        let client = Client::new(target, config.command_timeout.min(LONGEST));
-        client.connect().await?;
+        let client = Client::open(config, Schema::new(keyspace.schema())).await?;
         Ok(Self { client, keyspace, terms: Terms::new(&rules) })
     }
-}
-
-fn open(url: &str) -> Result<RedisClient, Error> {
-    let mut info = url.into_connection_info().map_err(Error::Url)?;
-    // A command must not wait until the answer to the one before is acknowledged.
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    info = info.set_tcp_settings(tcp);
-    if !url.contains("protocol=") {
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        info = info.set_redis_settings(settings);
-    }
-    RedisClient::open(info).map_err(Error::Url)
 }
 
 fn millis(time: Duration) -> u64 {
@@ -284,8 +264,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let _: redis::Value = self.client.call().command(&redis::cmd("PING")).await?;
-        Ok(())
+        Ok(self.client.ping().await?)
     }
 
     async fn sweep(&self) -> Result<(), StoreError> {

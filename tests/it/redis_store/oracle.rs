@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sessiond_core::store::embedded::EmbeddedStore;
 use sessiond_core::store::{Condition, NewEntry, SessionStore, StoreRules};
-use sessiond_redis::RedisConfig;
+use sessiond_redis::{RedisConfig, Topology};
 use sessiond_tests::redis_server::RedisServer;
 
 use self::world::World;
@@ -21,7 +21,7 @@ const LIMITS: [Option<u64>; 8] =
 /// How many operations one seed makes.
 const STEPS: usize = 40;
 
-async fn run(server: &RedisServer, url: &str, seeds: std::ops::Range<u64>) {
+async fn run(server: &RedisServer, base: &RedisConfig, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         let mut random = Random::new(seed);
         let ttl = random.percent(50).then_some(Duration::from_secs(3_600));
@@ -32,7 +32,7 @@ async fn run(server: &RedisServer, url: &str, seeds: std::ops::Range<u64>) {
             user_state_ttl: ttl,
             ..StoreRules::default()
         };
-        let config = RedisConfig { key_prefix: format!("p{seed}"), ..RedisConfig::new(url) };
+        let config = RedisConfig { key_prefix: format!("p{seed}"), ..base.clone() };
         let redis = server.store_with(config, rules.clone()).await;
         let mut world = World::new(EmbeddedStore::new(rules.clone()), redis, random);
         for step in 0..STEPS {
@@ -51,9 +51,10 @@ async fn run(server: &RedisServer, url: &str, seeds: std::ops::Range<u64>) {
 #[tokio::test]
 async fn redis_answers_as_the_embedded_store_does() {
     let server = RedisServer::start().await;
-    run(&server, &server.url(), 0..250).await;
+    run(&server, &RedisConfig::new(server.url()), 0..250).await;
     // The older protocol, for what stands between a daemon and Redis.
-    run(&server, &format!("{}/?protocol=2", server.url()), 250..270).await;
+    let older = RedisConfig::new(format!("{}/?protocol=2", server.url()));
+    run(&server, &older, 250..270).await;
 }
 
 /// R45: a server in cluster mode refuses steps over keys of more than one slot, and there are none.
@@ -68,7 +69,8 @@ async fn no_step_leaves_its_slot() {
         info.contains("cluster_state:ok").then_some(())
     })
     .await;
-    run(&server, &server.url(), 1_000..1_030).await;
+    let cluster = Topology::Cluster { nodes: vec![server.url()] };
+    run(&server, &RedisConfig::at(cluster), 1_000..1_030).await;
 }
 
 /// Both stores, with nothing in them.

@@ -81,7 +81,13 @@ impl RedisStore {
             Ok(written) => written,
             Err(error) => {
                 // Without an answer the entries may be stored, now or in a moment.
-                if !matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
+                let unsure = matches!(
+                    error,
+                    StoreError::Unavailable(_)
+                        | StoreError::NotReplicated { .. }
+                        | StoreError::Corrupt(_)
+                );
+                if !unsure {
                     self.withdraw(&call, mark).await;
                 }
                 return Err(error);
@@ -93,7 +99,7 @@ impl RedisStore {
         }
         // The entries are stored. If what is left to do fails now, the same append again does it.
         let settled = self.settle_after(&call, key, own, written.pending).await;
-        settled.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        settled.map_err(unsettled)?;
         Ok(written.appended(&batch)?)
     }
 
@@ -173,7 +179,7 @@ impl RedisStore {
         let header = fields.header(Lease { now: codec::millis(seconds, micros), left })?;
         if pending.is_some() {
             let settled = self.settle_all(&call, key).await;
-            settled.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            settled.map_err(unsettled)?;
         }
         let mut seen = Vec::new();
         if !ids.is_empty() {
@@ -183,6 +189,19 @@ impl RedisStore {
                 seen.push(now.or(before).as_deref().map(codec::seen).transpose()?);
             }
         }
+        if seen.iter().any(Option::is_some) {
+            // Whoever hears that it is stored takes it for acknowledged.
+            call.confirm(&keys.hash).await?;
+        }
         Ok((header, seen))
+    }
+}
+
+/// Why what a write has left for others could not be done. The write itself was made, so the same
+/// again does it.
+pub(super) fn unsettled(error: Error) -> StoreError {
+    match error {
+        Error::NotReplicated { .. } => error.into(),
+        _ => StoreError::Unavailable(Box::new(error)),
     }
 }

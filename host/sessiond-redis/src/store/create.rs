@@ -7,7 +7,7 @@ use sessiond_core::key::SessionKey;
 use sessiond_core::store::{SessionHeader, StoreError};
 
 use super::RedisStore;
-use super::append::Written;
+use super::append::{Written, unsettled};
 use super::batch::{Common, begin, changes_app, put_event};
 use crate::client::Call;
 use crate::error::Error;
@@ -38,7 +38,7 @@ impl RedisStore {
             Some(left) => self.settle(&call, key, &[left]).await,
             None => self.touch_app_state(&call, key.app_key()).await,
         };
-        settled.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        settled.map_err(unsettled)?;
         Ok(Some(header))
     }
 

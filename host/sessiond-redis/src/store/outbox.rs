@@ -14,10 +14,10 @@ impl RedisStore {
     pub(super) async fn announce(&self, call: &Call<'_>, mark: &Mark) -> Result<(), Error> {
         let app = mark.key.app_key();
         // In this order: the sweep takes an app off the list before it looks for the last time.
-        let mut pipe = redis::pipe();
-        pipe.cmd("SADD").arg(self.keyspace.app(app).outboxes).arg(mark.text()).ignore();
-        pipe.cmd("SADD").arg(self.keyspace.apps()).arg(app.app()).ignore();
-        call.pipeline(&pipe).await
+        let (mut first, mut second) = (redis::cmd("SADD"), redis::cmd("SADD"));
+        first.arg(self.keyspace.app(app).outboxes).arg(mark.text());
+        second.arg(self.keyspace.apps()).arg(app.app());
+        call.in_order(first, second).await
     }
 
     /// Takes back the mark of a write that has left none. If that fails, the sweep does it.

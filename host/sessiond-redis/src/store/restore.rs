@@ -63,7 +63,7 @@ impl RedisStore {
         }
         if matches!(restored, Ok(Some(_))) {
             let touched = self.touch_app_state(&call, key.app_key()).await;
-            touched.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            touched.map_err(super::append::unsettled)?;
         }
         restored
     }

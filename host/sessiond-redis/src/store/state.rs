@@ -50,7 +50,7 @@ impl RedisStore {
             pipe.cmd("HDEL").arg(&key).arg(fields).ignore();
         }
         pipe.add_command(expire(&key, self.terms.user_state_ttl)).ignore();
-        self.client.call().pipeline(&pipe).await
+        self.client.call().lasting(&pipe).await
     }
 
     pub(super) async fn write_app_state(

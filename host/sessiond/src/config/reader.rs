@@ -18,18 +18,12 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 18] = [
+const LATER: [&str; 12] = [
     "async_persist",
     "models",
     "plugins.*.config",
     "plugins.*.grants",
     "plugins.*.on_load_error",
-    "redis.cluster",
-    "redis.pool_size",
-    "redis.script_cache",
-    "redis.sentinel",
-    "redis.tls",
-    "redis.wait_replicas",
     "server.tls",
     "server.tokens_file",
     "summary.cascade",
@@ -144,13 +138,15 @@ impl<'d> Section<'d> {
         entries.into_iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
-    fn located<T>(&self, key: &str, value: T) -> Located<T> {
+    /// A value at the place of a key.
+    pub(crate) fn located<T>(&self, key: &str, value: T) -> Located<T> {
         let entry = self.entry(key);
         let line = entry.map(|entry| line_of(self.document.text, entry.span().start));
         Located { value, line, key: self.dotted(key) }
     }
 
-    fn problem(&self, key: &str, message: impl Into<String>) {
+    /// Notes a problem with a key.
+    pub(crate) fn problem(&self, key: &str, message: impl Into<String>) {
         self.document.problem(&self.located(key, ()), message);
     }
 
@@ -212,6 +208,33 @@ impl<'d> Section<'d> {
         )
     }
 
+    /// A string that is never shown, wherever it comes from.
+    pub(crate) fn secret(&self, key: &str) -> Option<Secret> {
+        let document = self.document;
+        self.read(
+            key,
+            None,
+            |text| value::show_text(text.as_ref()),
+            |entry| value::text(entry, |path| document.relative(path)).map(|it| Some(it.hide())),
+        )
+    }
+
+    /// A URL, whose password is not shown.
+    pub(crate) fn address(&self, key: &str) -> Option<Secret> {
+        let document = self.document;
+        self.read(
+            key,
+            None,
+            |text| value::show_text(text.as_ref().map(Secret::without_password).as_ref()),
+            |entry| value::text(entry, |path| document.relative(path)).map(Some),
+        )
+    }
+
+    /// The path of a file, relative to the document's folder.
+    pub(crate) fn path(&self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|path| self.document.relative(path.reveal()))
+    }
+
     /// A string with a default, put in a form by a rule.
     pub(crate) fn parsed<T>(
         &self,
@@ -265,6 +288,19 @@ impl<'d> Section<'d> {
     /// A number from 1 to `max`.
     pub(crate) fn count(&self, key: &str, default: u64, max: u64) -> u64 {
         self.read(key, default, ToString::to_string, |entry| value::count(entry, max, None))
+    }
+
+    /// A number from 0 to `max`.
+    pub(crate) fn count_from_zero(&self, key: &str, default: u64, max: u64) -> u64 {
+        self.read(key, default, ToString::to_string, |entry| value::from_zero(entry, max))
+    }
+
+    /// A number from 0 to `max`, without a default.
+    pub(crate) fn number(&self, key: &str, max: u64) -> Option<u64> {
+        let show = |number: &Option<u64>| {
+            number.map_or_else(|| "# not set".to_owned(), |number| number.to_string())
+        };
+        self.read(key, None, show, |entry| value::from_zero(entry, max).map(Some))
     }
 
     /// A number from 1 to `max`, or a word for no limit.

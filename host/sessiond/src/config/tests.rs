@@ -1,3 +1,5 @@
+use sessiond_redis::{RedisConfig, Topology};
+
 use super::*;
 
 fn problems(text: &str) -> String {
@@ -6,6 +8,11 @@ fn problems(text: &str) -> String {
 
 fn parse(text: &str) -> Config {
     Config::parse(Path::new("/etc/s.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn url(config: &RedisConfig) -> &str {
+    let Topology::Server { url } = &config.topology else { panic!("{config:?}") };
+    url
 }
 
 #[test]
@@ -43,7 +50,6 @@ fn every_problem_is_told_with_line_key_and_fix() {
 fn what_comes_later_is_refused_by_name() {
     for (text, key) in [
         ("[async_persist]\nenabled = true\n", "async_persist"),
-        ("[redis]\nurl = \"redis://h\"\nwait_replicas = 1\n", "redis.wait_replicas"),
         ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
         ("[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\ngrants = {}\n", "plugins.p.grants"),
     ] {
@@ -62,7 +68,7 @@ fn strings_come_from_the_environment_or_a_file_and_stay_hidden() {
     let text = "[redis]\nurl = { file = \"url\" }\nclient_name = { env = \"PATH\" }\n";
     let config = Config::parse(&folder.path().join("s.toml"), text).unwrap();
     let StoreConfig::Redis(redis) = &config.store else { panic!("{:?}", config.store) };
-    assert_eq!(redis.url, "redis://:secret@h:1");
+    assert_eq!(url(redis), "redis://:secret@h:1");
     assert!(!config.show().contains("secret"));
     assert!(config.show().contains("url = ***"));
     assert!(problems("[redis]\nurl = { env = \"NO_SUCH\" }\n").contains("NO_SUCH is not set"));
@@ -74,11 +80,11 @@ fn a_url_wins_over_an_instance_and_options_go_with_their_server() {
     let both = "[redis]\nurl = \"redis://a\"\ninstance = \"main\"\n[redis.instances.main]\nurl = \"redis://b\"\n";
     let config = parse(both);
     let StoreConfig::Redis(redis) = &config.store else { panic!() };
-    assert_eq!(redis.url, "redis://a");
+    assert_eq!(url(redis), "redis://a");
     assert_eq!(config.warnings.len(), 1);
     let instance = "[redis]\ninstance = \"main\"\n[redis.instances.main]\nurl = \"redis://b\"\nclient_name = \"c\"\n";
     let StoreConfig::Redis(redis) = parse(instance).store else { panic!() };
-    assert_eq!((redis.url.as_str(), redis.client_name.as_deref()), ("redis://b", Some("c")));
+    assert_eq!((url(&redis), redis.client_name.as_deref()), ("redis://b", Some("c")));
     assert!(problems("[redis]\ninstance = \"x\"\n").contains("no table [redis.instances.x]"));
     let beside = "[redis]\ninstance = \"m\"\nclient_name = \"c\"\n[redis.instances.m]\nurl = \"redis://b\"\n";
     assert!(problems(beside).contains("redis.client_name: beside redis.instance"));
@@ -101,4 +107,78 @@ fn lists_and_plugins_agree() {
     }
     let config = parse("[hooks]\nappend = [\"a\"]\n[plugins.a]\npath = \"x/a.wasm\"\n");
     assert_eq!(config.plugins[0].path, Path::new("/etc/x/a.wasm"));
+}
+
+#[test]
+fn every_way_to_redis_is_read() {
+    let cluster = "[redis]\npool_size = 8\nscript_cache = false\nwait_replicas = 1\n\
+                   username = \"u\"\npassword = \"secret\"\n\
+                   cluster.nodes = [\"rediss://a:1\", \"rediss://b\"]\n\
+                   tls = { ca = \"ca.pem\" }\n";
+    let config = parse(cluster);
+    assert!(!config.show().contains("secret"), "{}", config.show());
+    assert!(config.show().contains("password = ***"));
+    let StoreConfig::Redis(redis) = config.store else { panic!() };
+    let nodes = vec!["rediss://a:1".to_owned(), "rediss://b".to_owned()];
+    assert_eq!(redis.topology, Topology::Cluster { nodes });
+    assert_eq!((redis.pool_size, redis.script_cache, redis.wait_replicas), (8, false, 1));
+    assert_eq!(redis.credentials.password.as_deref(), Some("secret"));
+    assert_eq!(redis.tls.ca.as_deref(), Some(Path::new("/etc/ca.pem")));
+    let sentinel = "[redis]\ninstance = \"m\"\n[redis.instances.m]\ndatabase = 3\n\
+                    [redis.instances.m.sentinel]\nmaster = \"mine\"\nnodes = [\"redis://s:1\"]\n\
+                    password = \"secret\"\n";
+    let config = parse(sentinel);
+    assert!(!config.show().contains("secret"), "{}", config.show());
+    let StoreConfig::Redis(redis) = config.store else { panic!() };
+    assert_eq!(redis.database, Some(3));
+    let Topology::Sentinel { master, nodes, credentials } = redis.topology else { panic!() };
+    assert_eq!((master.as_str(), nodes), ("mine", vec!["redis://s:1".to_owned()]));
+    assert_eq!(credentials.password.as_deref(), Some("secret"));
+    let inline = parse("[redis]\nurl = \"redis://ann:secret@h/2\"\n");
+    assert!(inline.show().contains("url = \"redis://ann:***@h/2\""), "{}", inline.show());
+}
+
+/// What contradicts itself is refused, with line, key and fix.
+#[test]
+fn contradictions_about_redis_are_refused() {
+    for (text, wanted) in [
+        (
+            "url = \"redis://a\"\ncluster.nodes = [\"redis://b\"]\n",
+            "s.toml:3: redis.cluster: remove this or redis.url: they name different servers",
+        ),
+        (
+            "url = \"redis://a\"\nsentinel = { master = \"m\", nodes = [\"redis://b\"] }\n",
+            "s.toml:3: redis.sentinel: remove this or redis.url",
+        ),
+        (
+            "cluster.nodes = [\"redis://b\"]\ndatabase = 1\n",
+            "s.toml:3: redis.database: remove this: a Redis Cluster has one database only",
+        ),
+        (
+            "cluster.nodes = [\"redis://u:p@b\"]\n",
+            "s.toml:2: redis.cluster: write a node as redis://HOST:PORT",
+        ),
+        ("cluster.nodes = []\n", "redis.cluster.nodes: name some nodes"),
+        (
+            "cluster.nodes = [\"redis://a\", \"rediss://b\"]\n",
+            "s.toml:2: redis.cluster: begin all nodes with \"rediss://\", or none",
+        ),
+        ("sentinel.nodes = [\"redis://b\"]\n", "redis.sentinel.master: say what the Sentinels"),
+        (
+            "url = \"redis://u:p@a/1\"\npassword = \"p\"\n",
+            "s.toml:3: redis.password: remove this: the URL says it already",
+        ),
+        ("url = \"redis://a/1\"\ndatabase = 2\n", "s.toml:3: redis.database: remove this"),
+        ("url = \"redis://a\"\nusername = \"u\"\n", "redis.username: this needs password"),
+        ("url = \"redis://a\"\ntls.ca = \"c\"\n", "redis.tls: this is for addresses that begin"),
+        ("url = \"rediss://a\"\ntls.cert = \"c\"\n", "redis.tls.cert: this needs key beside it"),
+        ("url = \"redis://a\"\npool_size = 0\n", "redis.pool_size: write a number from 1 to 64"),
+        ("url = \"redis://a\"\nwait_replicas = -1\n", "wait_replicas: write a number from 0 to 16"),
+    ] {
+        let told = problems(&format!("[redis]\n{text}"));
+        assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
+    }
+    let beside =
+        "[redis]\ninstance = \"m\"\npool_size = 2\n[redis.instances.m]\nurl = \"redis://b\"\n";
+    assert!(problems(beside).contains("redis.pool_size: beside redis.instance"));
 }

@@ -125,8 +125,8 @@ fn status_of(code: &str) -> StatusCode {
         "other_revision" => StatusCode::PRECONDITION_FAILED,
         "event_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "hook_denied" | "hook_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
-        "hook_unavailable" | "plugin_busy" | "store_unavailable" | "stopping"
-        | "summary_queue_full" => StatusCode::SERVICE_UNAVAILABLE,
+        "hook_unavailable" | "plugin_busy" | "store_unavailable" | "not_replicated"
+        | "stopping" | "summary_queue_full" => StatusCode::SERVICE_UNAVAILABLE,
         "plugin_time_out" | "summary_time_out" => StatusCode::GATEWAY_TIMEOUT,
         "store_full" => StatusCode::INSUFFICIENT_STORAGE,
         "plugin_failed" | "store_corrupt" => StatusCode::INTERNAL_SERVER_ERROR,
@@ -169,6 +169,12 @@ fn of_store(problem: Problem, error: &StoreError) -> Problem {
         StoreError::Unavailable(_) => problem
             .saying("the session store is unavailable: try again, with the same ids")
             .caused_by(error),
+        StoreError::NotReplicated { wanted, got } => problem
+            .saying(format!(
+                "{got} of {wanted} replicas had the write in time: try again, with the same ids"
+            ))
+            .with("wanted", wanted.to_string())
+            .with("got", got.to_string()),
         StoreError::Full(_) => {
             problem.saying("the session store is full: nothing was stored").caused_by(error)
         }

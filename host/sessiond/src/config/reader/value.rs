@@ -24,6 +24,22 @@ impl Secret {
         &self.text
     }
 
+    /// The same, never shown.
+    pub(super) fn hide(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+
+    /// A URL as it may be shown: `***` in place of the password.
+    pub(super) fn without_password(&self) -> Self {
+        let parts = self.text.split_once("://").and_then(|(scheme, rest)| {
+            let (user, place) = rest.rsplit_once('@')?;
+            let (user, _) = user.split_once(':')?;
+            Some(format!("{scheme}://{user}:***@{place}"))
+        });
+        let hidden = self.hidden || self.text.contains("pass=");
+        Self { text: parts.unwrap_or_else(|| self.text.clone()), hidden }
+    }
+
     /// The string as the resolved configuration prints it.
     pub(crate) fn show(&self) -> String {
         if self.hidden { "***".to_owned() } else { format!("{:?}", self.text) }
@@ -99,10 +115,17 @@ pub(super) fn count(value: &DeValue<'_>, max: u64, word: Option<&str>) -> Result
         Some(word) => format!("write a number from 1 to {max}, or {word:?}"),
         None => format!("write a number from 1 to {max}"),
     };
-    let number = value.as_integer().and_then(|number| {
-        u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
-    });
-    number.filter(|number| (1..=max).contains(number)).ok_or(form)
+    integer(value).filter(|number| (1..=max).contains(number)).ok_or(form)
+}
+
+pub(super) fn from_zero(value: &DeValue<'_>, max: u64) -> Result<u64, String> {
+    let form = || format!("write a number from 0 to {max}");
+    integer(value).filter(|number| *number <= max).ok_or_else(form)
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
 }
 
 const UNITS: [(&str, u64); 4] =
