@@ -23,9 +23,17 @@ impl Time {
     }
 
     /// From seconds since 1970, as agent frameworks write them. None for what is no such time.
+    ///
+    /// The number itself is some hundred nanoseconds off: what is meant is the shortest decimal that
+    /// reads as it, such as 1700000000.123.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
-        let nanos = (seconds * 1e9).round();
-        (nanos.is_finite() && nanos.abs() < 9.2e18).then_some(Self(nanos as i64))
+        if !seconds.is_finite() || seconds.abs() >= 9.2e9 {
+            return None;
+        }
+        let text = seconds.abs().to_string();
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let nanos: i64 = format!("{whole}{fraction:0<9.9}").parse().ok()?;
+        Some(Self(if seconds < 0.0 { -nanos } else { nanos }))
     }
 
     /// From RFC 3339 text with any offset. None for other text and for years out of range.
@@ -95,7 +103,21 @@ mod tests {
         assert_eq!(Time::parse("0001-01-01T00:00:00Z"), None);
         assert_eq!(Time::parse("yesterday"), None);
         assert_eq!(Time::from_seconds(1.5).unwrap().to_string(), "1970-01-01T00:00:01.5Z");
+        assert_eq!(Time::from_seconds(-0.25).map(Time::nanos), Some(-250_000_000));
         assert_eq!(Time::from_seconds(f64::NAN), None);
         assert_eq!(Time::from_seconds(1e300), None);
+    }
+
+    /// R19: seconds of today's size keep the digits that were written.
+    #[test]
+    fn seconds_are_what_was_written() {
+        for (seconds, written) in [
+            (1_700_000_000.123, "2023-11-14T22:13:20.123Z"),
+            (1_700_000_000.123_456_7, "2023-11-14T22:13:20.1234567Z"),
+            (1_700_000_000.0, "2023-11-14T22:13:20Z"),
+            (0.000_000_001_5, "1970-01-01T00:00:00.000000001Z"),
+        ] {
+            assert_eq!(Time::from_seconds(seconds), Time::parse(written), "{seconds}");
+        }
     }
 }
