@@ -7,6 +7,7 @@ pub mod client;
 pub mod daemon;
 pub mod demo;
 pub mod redis_cluster;
+pub mod redis_keys;
 pub mod redis_sentinel;
 pub mod redis_server;
 pub mod replay;

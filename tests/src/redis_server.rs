@@ -11,6 +11,7 @@ use sessiond_core::store::StoreRules;
 use sessiond_redis::{RedisConfig, RedisStore};
 use tempfile::TempDir;
 
+use crate::redis_keys::RedisKeys;
 use crate::wait::eventually;
 
 /// Names another server than the one on the path.
@@ -144,6 +145,14 @@ impl RedisServer {
         let mut keys: Vec<String> = self.ask("KEYS *").await;
         keys.sort();
         keys
+    }
+
+    /// The keys that begin with this.
+    ///
+    /// # Panics
+    /// When the server cannot be connected.
+    pub async fn keys_under(&self, prefix: impl AsRef<str>) -> RedisKeys {
+        RedisKeys::new(self.connection().await, prefix.as_ref())
     }
 
     /// Kills the server.

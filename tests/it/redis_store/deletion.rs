@@ -23,18 +23,7 @@ fn summary() -> Summary {
 
 /// Whether any key, or any member of a list or set, names the session.
 async fn is_named(server: &RedisServer, session: &str) -> bool {
-    for key in server.keys().await {
-        let members: Vec<String> = match server.ask::<String>(&format!("TYPE {key}")).await.as_str()
-        {
-            "zset" => server.ask(&format!("ZRANGE {key} 0 -1")).await,
-            "set" => server.ask(&format!("SMEMBERS {key}")).await,
-            _ => Vec::new(),
-        };
-        if key.contains(session) || members.iter().any(|member| member.contains(session)) {
-            return true;
-        }
-    }
-    false
+    server.keys_under("").await.naming(session).await.is_some()
 }
 
 /// R30: after a delete no key names the session, whatever it had.

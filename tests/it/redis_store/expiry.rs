@@ -1,112 +1,25 @@
-//! Times to live: set with the write, the same on every key, refreshed as configured.
+//! Times to live: refreshed as configured, and what becomes of those whose time is over. That every
+//! key of a session has the same is checked in `oracle` (R23).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sessiond_core::key::UserKey;
-use sessiond_core::state::{StateDelta, StateValue};
-use sessiond_core::store::{Condition, NewEntry, SessionStore, StoreRules, TtlRefresh};
-use sessiond_core::summary::{Backlog, Summary};
-use sessiond_core::time::Time;
+use sessiond_core::store::{SessionStore, StoreRules, TtlRefresh};
 use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::wait::eventually;
 
-use super::random::Random;
-use super::{append, create, entry, key, living, read, said, set, state_entry};
+use super::{append, create, key, living, read, said, set};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The time left of every key, in milliseconds. -1: it has no end.
 async fn left(server: &RedisServer) -> BTreeMap<String, i64> {
-    let mut connection = server.connection().await;
-    let mut all = BTreeMap::new();
-    for key in server.keys().await {
-        let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
-        all.insert(key, left);
-    }
-    all
+    server.keys_under("").await.times().await
 }
 
 fn is_of(key: &str, session: &str) -> bool {
     ["h", "e", "i", "j"].iter().any(|kind| key.ends_with(&format!("}}:{kind}:{session}")))
-}
-
-/// R23: after every write each key of a session has the time to live, and the same as the others.
-/// R32: the summaries, which live in one of them, go with the session.
-#[tokio::test]
-async fn every_key_of_a_session_lives_equally_long() {
-    let server = RedisServer::start().await;
-    let rules = StoreRules {
-        event_limit: Some(4),
-        session_ttl: Some(MINUTE),
-        user_state_ttl: Some(2 * MINUTE),
-        app_state_ttl: Some(3 * MINUTE),
-        ..StoreRules::default()
-    };
-    let store = server.store(rules).await;
-    let mut random = Random::new(1);
-    for round in 0..150_u64 {
-        let key = key(["s", "t"][random.below(2) as usize]);
-        let generation = store.seen(&key, &[]).await.map(|(header, _)| header.generation);
-        match random.below(8) {
-            0 => drop(store.create(&key, &[state_entry("user:c", "1")]).await.unwrap()),
-            1 if random.percent(30) => store.delete(&key).await.unwrap(),
-            2 => {
-                let summary = summary(round);
-                let generation = generation.unwrap_or(1);
-                let _ = store
-                    .put_summary(&key, super::version(generation), &summary, Backlog::default())
-                    .await;
-            }
-            3 => {
-                let (id, digest) = (format!("d{round}"), entry(said("x", "x")).digest());
-                let dropped = NewEntry::Dropped { id, digest, by: "p".to_owned() };
-                let _ = store.append(&key, Condition::default(), &[dropped]).await;
-            }
-            4 => {
-                let value = StateValue::Json("1".to_owned());
-                let delta = StateDelta::set([("app:z".to_owned(), value)]);
-                store.change_app_state(key.app_key(), &delta).await.unwrap();
-            }
-            _ => {
-                let state = r#"{"a":1,"user:b":2,"app:c":3}"#;
-                let _ = append(&store, &key, set(&format!("e{round}"), state)).await;
-            }
-        }
-        let left = left(&server).await;
-        for session in ["s", "t"] {
-            let times: Vec<i64> = left
-                .iter()
-                .filter(|(name, _)| is_of(name, session))
-                .map(|(_, left)| *left)
-                .collect();
-            assert!(times.iter().all(|left| (1..=60_000).contains(left)), "{left:?}");
-            let spread = times.iter().max().unwrap_or(&0) - times.iter().min().unwrap_or(&0);
-            assert!(spread <= 1_000, "{left:?}");
-        }
-        for (name, left) in &left {
-            let (least, most) = match name.rsplit_once(':').unwrap().1 {
-                "u" => (1, 120_000),
-                "a" => (1, 180_000),
-                // The lists live at least as long as any session in them.
-                "x" | "y" => (59_000, 120_000),
-                _ => continue,
-            };
-            assert!((least..=most).contains(left), "{name}: {left}");
-        }
-    }
-}
-
-fn summary(boundary: u64) -> Summary {
-    Summary {
-        filter_key: String::new(),
-        text: "so far".to_owned(),
-        topics: Vec::new(),
-        first_sequence: 1,
-        last_sequence: boundary,
-        unseen: None,
-        updated_at: Time::from_nanos(1),
-    }
 }
 
 /// R24 and R21: a read refreshes all keys of the session if it is to, else none; and it changes

@@ -1,76 +1,107 @@
-//! Random operations on both stores at once: after each, both must have given the same answer.
+//! Random operations on both stores at once: after each, both must have given the same answer, and
+//! Redis must hold what its rules say, and no more.
 
+mod entries;
+mod side;
 mod step;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::Strategy;
 use sessiond_core::store::embedded::EmbeddedStore;
-use sessiond_core::store::{Condition, NewEntry, SessionStore, StoreRules};
+use sessiond_core::store::{Condition, NewEntry, SessionStore, StoreRules, TtlRefresh};
 use sessiond_redis::{RedisConfig, Topology};
 use sessiond_tests::redis_server::RedisServer;
 
+use self::step::{Step, step};
 use self::world::World;
-use super::random::Random;
 use super::{create, entry, event, key, read, said};
+use crate::property::{Property, one_of, percent};
 
 const LIMITS: [Option<u64>; 8] =
-    [None, Some(1), Some(2), Some(3), Some(5), Some(8), Some(20), Some(100)];
+    [None, Some(100), Some(20), Some(8), Some(5), Some(3), Some(2), Some(1)];
 
-/// How many operations one seed makes.
-const STEPS: usize = 40;
+/// How many operations one case makes at most.
+const STEPS: usize = 60;
 
-async fn run(server: &RedisServer, base: &RedisConfig, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let mut random = Random::new(seed);
-        let ttl = random.percent(50).then_some(Duration::from_secs(3_600));
-        let rules = StoreRules {
-            event_limit: *random.pick(&LIMITS),
-            session_ttl: ttl,
-            app_state_ttl: ttl,
-            user_state_ttl: ttl,
+/// The number of the next case, which no other has.
+static CASE: AtomicU32 = AtomicU32::new(0);
+
+/// A minute for sessions, two for users' state, three for apps'. No case takes that long.
+fn rules() -> impl Strategy<Value = StoreRules> {
+    (one_of(&LIMITS), percent(50), percent(30)).prop_map(|(event_limit, ends, read)| {
+        let minutes = |count: u64| ends.then_some(Duration::from_secs(60 * count));
+        StoreRules {
+            event_limit,
+            session_ttl: minutes(1),
+            user_state_ttl: minutes(2),
+            app_state_ttl: minutes(3),
+            ttl_refresh: if read { TtlRefresh::Read } else { TtlRefresh::Write },
             ..StoreRules::default()
-        };
-        let config = RedisConfig { key_prefix: format!("p{seed}"), ..base.clone() };
-        let redis = server.store_with(config, rules.clone()).await;
-        let mut world = World::new(EmbeddedStore::new(rules.clone()), redis, random);
-        for step in 0..STEPS {
-            let done = world.step().await;
-            // The answers were the same; now and then, so must be all that is stored.
-            if step % 4 == 3 {
-                world.compare().await.unwrap_or_else(|difference| {
-                    panic!("seed {seed}, step {step}: {done}, with {rules:?}\n{difference}")
-                });
-            }
         }
-    }
+    })
 }
 
-/// R99: whatever is done, Redis answers as the embedded store does.
-#[tokio::test]
-async fn redis_answers_as_the_embedded_store_does() {
-    let server = RedisServer::start().await;
-    run(&server, &RedisConfig::new(server.url()), 0..250).await;
+/// Runs cases, each under a prefix of its own.
+fn check(property: &Property, server: &RedisServer, base: &RedisConfig, cases: u32) {
+    let inputs = (rules(), vec(step(), 1..STEPS));
+    property.check(cases, inputs, async |(rules, steps)| {
+        let key_prefix = format!("p{}", CASE.fetch_add(1, Ordering::Relaxed));
+        let config = RedisConfig { key_prefix, ..base.clone() };
+        let redis = server.store_with(config.clone(), rules.clone()).await;
+        let keys = server.keys_under(format!("{}:", config.key_prefix)).await;
+        let mut world = World::new(EmbeddedStore::new(rules.clone()), redis, keys);
+        run(&mut world, &rules, &steps).await
+    });
+}
+
+async fn run(world: &mut World, rules: &StoreRules, steps: &[Step]) -> Result<(), String> {
+    for (at, step) in steps.iter().enumerate() {
+        let context = |wrong: String| format!("step {}, {step:?}:\n{wrong}", at + 1);
+        world.apply(step).await.map_err(context)?;
+        // The answers were the same; now and then, so must be all that is stored.
+        if at % 4 == 3 || at + 1 == steps.len() {
+            world.compare().await.map_err(context)?;
+            world.check_times(rules).await.map_err(context)?;
+        }
+    }
+    world.check_nothing_is_left().await
+}
+
+/// R99, R23, R30, R32: whatever is done, Redis answers as the embedded store does; every key of a session
+/// lives as long as the others; and when the sessions are deleted, nothing of them is left.
+#[test]
+fn redis_answers_as_the_embedded_store_does() {
+    let property = Property::new();
+    let server = property.start(RedisServer::start());
+    check(&property, &server, &RedisConfig::new(server.url()), 200);
     // The older protocol, for what stands between a daemon and Redis.
     let older = RedisConfig::new(format!("{}/?protocol=2", server.url()));
-    run(&server, &older, 250..270).await;
+    check(&property, &server, &older, 10);
 }
 
 /// R45: a server in cluster mode refuses steps over keys of more than one slot, and there are none.
-#[tokio::test]
-async fn no_step_leaves_its_slot() {
-    let options = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes"];
-    let server = RedisServer::start_with(&options).await;
-    let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
-    let _: () = server.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await;
-    sessiond_tests::wait::eventually("the cluster is whole", async || {
-        let info: String = server.ask("CLUSTER INFO").await;
-        info.contains("cluster_state:ok").then_some(())
-    })
-    .await;
+#[test]
+fn no_step_leaves_its_slot() {
+    let property = Property::new();
+    let server = property.start(async {
+        let options = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes"];
+        let server = RedisServer::start_with(&options).await;
+        let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
+        let _: () = server.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await;
+        sessiond_tests::wait::eventually("the cluster is whole", async || {
+            let info: String = server.ask("CLUSTER INFO").await;
+            info.contains("cluster_state:ok").then_some(())
+        })
+        .await;
+        server
+    });
     let cluster = Topology::Cluster { nodes: vec![server.url()] };
-    run(&server, &RedisConfig::at(cluster), 1_000..1_030).await;
+    check(&property, &server, &RedisConfig::at(cluster), 30);
 }
 
 /// Both stores, with nothing in them.

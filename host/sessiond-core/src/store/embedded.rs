@@ -449,8 +449,7 @@ impl SessionStore for EmbeddedStore {
             return Err(StoreError::TooManyTracks(MAX_TRACKS));
         }
         record.tracks.retain(|name, _| names.contains(name));
-        let known = record.tracks.entry(track.to_owned()).or_default();
-        let outcomes = known.append(events, self.rules.event_limit, now)?;
+        let outcomes = record.append_track(track, events, self.rules.event_limit, now)?;
         record.touch(&self.rules, now);
         let end = match self.rules.track_ttl {
             Some(_) => deadline(self.rules.track_ttl, now),

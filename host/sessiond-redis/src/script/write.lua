@@ -94,6 +94,8 @@ if not fresh then
   if limit and ids > limit then ids = (math.min(held, limit) + unseen - 1) % limit + 1 end
 end
 
+-- State can be taken back as far as all entries since then are kept.
+floor = math.max(floor, first - 1)
 -- Whether the last write was under a configuration without a time to live.
 local endless = expires == 0
 local stamp
@@ -105,8 +107,6 @@ if stores then
     created = updated
   else
     revision = revision + 1
-    -- State can be taken back as far as all entries since then are kept.
-    floor = math.max(floor, first - 1)
   end
 end
 local numbers = struct.pack(NUMBERS, revision, last, first, base, updated, expires, turn, events, tokens,
@@ -174,7 +174,10 @@ end
 if not stores then
   -- Nobody touched the session, and an id that is remembered must not outlive it.
   local left = redis.call('PTTL', KEYS[1])
-  if left >= 0 then redis.call('PEXPIRE', KEYS[3], left) end
+  if left >= 0 then
+    redis.call('PEXPIRE', KEYS[3], left)
+    redis.call('PEXPIRE', KEYS[4], left)
+  end
   reply[5] = left
 else
   redis.call('ZADD', KEYS[6], stamp, ARGV[1])

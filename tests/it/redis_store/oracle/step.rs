@@ -1,281 +1,298 @@
-//! One random operation on both stores.
+//! One random operation.
+//!
+//! A new one is a variant, a line in [`step`] that makes it, and an arm in [`Step::on`] that does it
+//! and puts its answer into words that are the same for every store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use sessiond_core::digest::Digest;
 use sessiond_core::event::Event;
 use sessiond_core::key::SessionKey;
 use sessiond_core::state::{StateDelta, StateValue};
-use sessiond_core::store::{Condition, KeyFilter, NewEntry, Prefer, Range, SessionHeader};
+use sessiond_core::store::edit::{Edit, Keep, To};
+use sessiond_core::store::whole::{Origin, Whole};
+use sessiond_core::store::{
+    Condition, HistoryVersion, KeyFilter, NewEntry, NewTrackEvent, Prefer, Range, SessionHeader,
+};
 use sessiond_core::summary::{Backlog, Summary};
 use sessiond_core::time::Time;
 
-use super::super::{MAX_SIZE, event, state_entry};
-use super::world::{World, same};
+use super::super::state_entry;
+use super::entries::{STATE_KEYS, entry, ids};
+use super::side::Side;
+use super::world::session;
+use crate::property::{one_of, percent};
 
-const STATE_KEYS: [&str; 7] = ["k", "l", "user:k", "user:l", "app:k", "app:l", "app:m"];
+const TRACKS: [&str; 2] = ["plan", "a b:{"];
 
-impl World {
-    /// Does something to both stores. Returns what, and fails if the answers differ.
-    pub(super) async fn step(&mut self) -> String {
-        let (done, answers) = match self.random.below(100) {
-            0..14 => self.create().await,
-            14..64 => self.append().await,
-            64..70 => self.look_up().await,
-            70..80 => self.read().await,
-            80..84 => self.delete().await,
-            84..87 => self.page().await,
-            87..92 => self.summarize().await,
-            92..97 => self.change_shared().await,
-            _ => self.maintain().await,
-        };
-        let [one, other] = answers.map(|answer| BTreeMap::from([((), answer)]));
-        if let Err(difference) = same(&one, &other) {
-            panic!("{done}\n{difference}");
-        }
-        done
-    }
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Create(SessionKey, Vec<Arc<Event>>),
+    Append(SessionKey, Wanted, Vec<NewEntry>),
+    Seen(SessionKey, Vec<String>),
+    Read(SessionKey, Range),
+    Delete(SessionKey),
+    Edit(SessionKey, Wanted, Edit),
+    /// Makes the second of the first, as it was at a sequence.
+    Fork(SessionKey, SessionKey, u64),
+    Track(SessionKey, &'static str, Vec<(u8, u8)>),
+    DropTrack(SessionKey, &'static str),
+    /// Lists all sessions of a user, in pages of this size.
+    List(SessionKey, usize),
+    Summarize(SessionKey, Wanted, Summary),
+    ChangeUser(SessionKey, StateDelta),
+    ChangeApp(SessionKey, StateDelta),
+    /// What the daemon does from time to time.
+    Sweep,
+    /// What operators do.
+    Walk(KeyFilter),
+}
 
-    async fn create(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let mut first = Vec::new();
-        for _ in 0..self.random.below(3) {
-            let name: &&str = self.random.pick(&STATE_KEYS);
-            first.push(state_entry(name, &self.next_id.to_string()));
-            self.next_id += 1;
-        }
-        let mut answers = [const { String::new() }; 2];
-        for (side, answer) in self.stores.iter_mut().zip(&mut answers) {
-            let header = side.store.create(&key, &first).await.unwrap();
-            *answer = header.map_or("exists".to_owned(), |header| side.header(&header));
-        }
-        (format!("create {key:?} {}", first.len()), answers)
-    }
+/// What a writer believes of the session.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    Nothing,
+    /// What is so.
+    Generation,
+    Both,
+    /// What is not, or not any more.
+    OtherRevision,
+    OtherGeneration(usize),
+}
 
-    async fn append(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let entries: Vec<NewEntry> = (0..1 + self.random.below(4)).map(|_| self.entry()).collect();
-        let headers = self.headers(&key).await;
-        let wanted = (self.random.below(100), self.random.below(5) as usize);
-        let mut answers = [const { String::new() }; 2];
-        let ids: Vec<&str> = entries.iter().map(NewEntry::id).collect();
-        let done = format!("append {key:?} {ids:?} {wanted:?}");
-        for ((side, answer), header) in self.stores.iter_mut().zip(&mut answers).zip(headers) {
-            let (generation, revision) =
-                header.map_or((0, 0), |header| (header.generation, header.revision));
-            let condition = match wanted {
-                (0..60, _) => Condition::default(),
-                (60..75, _) => Condition {
-                    generation: Some(generation),
-                    revision: Some(revision),
-                    lease: None,
-                },
-                (75..80, _) => {
-                    Condition { generation: Some(generation), revision: None, lease: None }
-                }
-                (80..90, _) => {
-                    Condition { generation: None, revision: Some(revision + 1), lease: None }
-                }
-                (_, number) => Condition {
-                    lease: None,
-                    generation: Some(side.generation_of(number).unwrap_or(5)),
-                    revision: None,
-                },
-            };
-            let appended = side.store.append(&key, condition, &entries).await;
-            *answer = side.appended(&appended);
-        }
-        (done, answers)
-    }
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let first = vec((one_of(&STATE_KEYS), any::<u8>()), 0..3);
+    let first = first.prop_map(|first| {
+        first.iter().map(|(key, number)| state_entry(key, &number.to_string())).collect()
+    });
+    let size = 1_usize..3;
+    prop_oneof![
+        14 => (session(), first).prop_map(|(key, first)| Step::Create(key, first)),
+        50 => (session(), wanted(), vec(entry(), 1..5))
+            .prop_map(|(key, wanted, entries)| Step::Append(key, wanted, entries)),
+        6 => (session(), ids()).prop_map(|(key, ids)| Step::Seen(key, ids)),
+        10 => (session(), range()).prop_map(|(key, range)| Step::Read(key, range)),
+        4 => session().prop_map(Step::Delete),
+        12 => (session(), wanted(), edit())
+            .prop_map(|(key, wanted, edit)| Step::Edit(key, wanted, edit)),
+        5 => (session(), session(), 0_u64..30)
+            .prop_map(|(from, to, sequence)| Step::Fork(from, to, sequence)),
+        5 => (session(), one_of(&TRACKS), vec((0_u8..6, 0_u8..8), 1..4))
+            .prop_map(|(key, track, items)| Step::Track(key, track, items)),
+        1 => (session(), one_of(&TRACKS)).prop_map(|(key, track)| Step::DropTrack(key, track)),
+        3 => (session(), size).prop_map(|(key, size)| Step::List(key, size)),
+        5 => (session(), wanted(), summary())
+            .prop_map(|(key, wanted, summary)| Step::Summarize(key, wanted, summary)),
+        2 => (session(), shared("user:")).prop_map(|(key, delta)| Step::ChangeUser(key, delta)),
+        2 => (session(), shared("app:")).prop_map(|(key, delta)| Step::ChangeApp(key, delta)),
+        1 => Just(Step::Sweep),
+        2 => filter().prop_map(Step::Walk),
+    ]
+}
 
-    async fn headers(&self, key: &SessionKey) -> [Option<SessionHeader>; 2] {
-        let mut headers = [None, None];
-        for (side, header) in self.stores.iter().zip(&mut headers) {
-            *header = side.store.seen(key, &[]).await.ok().map(|(header, _)| header);
-        }
-        headers
-    }
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        6 => (0_u64..4).prop_map(|count| Edit::Pop { count }),
+        2 => (0_u64..30).prop_map(|from| Edit::Trim(Keep::From(from))),
+        2 => (0_u64..8).prop_map(|count| Edit::Trim(Keep::Events(count))),
+        2 => (0_u64..4).prop_map(|count| Edit::Trim(Keep::Turns(count))),
+        1 => Just(Edit::Clear),
+        6 => (0_u64..30).prop_map(|last| Edit::Rewind(To::Sequence(last))),
+    ]
+}
 
-    /// An entry with a new id, or one that was used before.
-    fn entry(&mut self) -> NewEntry {
-        let (id, digest) = if !self.ids.is_empty() && self.random.percent(25) {
-            let recent = self.ids.len().saturating_sub(12);
-            let (id, digest) = self.random.pick(&self.ids[recent..]).clone();
-            (id, if self.random.percent(15) { digest.wrapping_add(1) } else { digest })
-        } else {
-            self.next_id += 1;
-            let new = (format!("e{}", self.next_id), self.random.below(250) as u8);
-            self.ids.push(new.clone());
-            new
-        };
-        let bytes = Digest::from_bytes([digest; 16]);
-        if self.random.percent(8) {
-            return NewEntry::Dropped { id, digest: bytes, by: "a-plugin".to_owned() };
-        }
-        NewEntry::Event { event: self.event(&id), digest: bytes }
-    }
+fn wanted() -> impl Strategy<Value = Wanted> {
+    prop_oneof![
+        60 => Just(Wanted::Nothing),
+        5 => Just(Wanted::Generation),
+        15 => Just(Wanted::Both),
+        10 => Just(Wanted::OtherRevision),
+        10 => (0_usize..5).prop_map(Wanted::OtherGeneration),
+    ]
+}
 
-    fn event(&mut self, id: &str) -> Arc<Event> {
-        let number = self.next_id;
-        let call = self.random.below(4);
-        let body = match self.random.below(8) {
-            0 | 1 => format!(r#"{{"role":"user","content":"turn {number}","x":[1e2,"é"]}}"#),
-            2 => format!(r#"{{"role":"assistant","tool_calls":[{{"id":"c{call}"}}]}}"#),
-            3 => r#"{"role":"assistant","tool_calls":[{"id":"c0"},{"id":"c1"}]}"#.to_owned(),
-            4 | 5 => format!(r#"{{"role":"tool","tool_call_id":"c{call}","content":"{number}"}}"#),
-            6 => return Arc::new(self.state_change()),
-            _ => format!(r#"{{"role":"assistant","content":"answer {number}"}}"#),
-        };
-        let mut state = Vec::new();
-        for key in STATE_KEYS {
-            if self.random.percent(12) {
-                state.push(format!(r#""{key}":{{"n":{number}}}"#));
-            }
-        }
-        let state = (!state.is_empty()).then(|| format!("{{{}}}", state.join(",")));
-        event(id, &body, state.as_deref())
-    }
+fn range() -> impl Strategy<Value = Range> {
+    let prefer = one_of(&[Prefer::Newest, Prefer::Oldest]);
+    let ends = (prop_oneof![Just(0), 0_u64..40], weighted(0.3, 0_u64..40));
+    (ends, 0_usize..12, prefer, percent(30)).prop_map(
+        |((after, before), limit, prefer, with_state)| Range {
+            after,
+            before,
+            limit,
+            prefer,
+            with_state,
+        },
+    )
+}
 
-    fn state_change(&mut self) -> Event {
-        let key = self.random.pick(&STATE_KEYS).to_string();
-        let delta = match self.random.below(3) {
-            0 => StateDelta::remove(key),
-            1 => StateDelta::set([(key, StateValue::Null)]),
-            _ => StateDelta::set([(key, StateValue::Bytes(vec![0, 255, self.next_id as u8]))]),
-        };
-        Event::of_state(delta, Time::from_nanos(1), MAX_SIZE).unwrap()
-    }
-
-    async fn look_up(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let recent = self.ids.len().saturating_sub(20);
-        let mut ids: Vec<String> = self.ids[recent..].iter().map(|(id, _)| id.clone()).collect();
-        ids.retain(|_| self.random.percent(30));
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut answers = [const { String::new() }; 2];
-        for (side, answer) in self.stores.iter_mut().zip(&mut answers) {
-            *answer = match side.store.seen(&key, &ids).await {
-                Ok((header, seen)) => format!("{} {seen:?}", side.header(&header)),
-                Err(error) => side.error(&error),
-            };
-        }
-        (format!("seen {key:?} {ids:?}"), answers)
-    }
-
-    async fn read(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let range = Range {
-            after: if self.random.percent(50) { 0 } else { self.random.below(40) },
-            before: self.random.percent(30).then(|| self.random.below(40)),
-            limit: self.random.below(12) as usize,
-            prefer: *self.random.pick(&[Prefer::Newest, Prefer::Oldest]),
-            with_state: self.random.percent(30),
-        };
-        let mut answers = [const { String::new() }; 2];
-        for (side, answer) in self.stores.iter_mut().zip(&mut answers) {
-            let snapshot = side.store.read(&key, range).await.unwrap();
-            *answer = side.snapshot(&snapshot);
-        }
-        (format!("read {key:?} {range:?}"), answers)
-    }
-
-    async fn delete(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        for side in &self.stores {
-            side.store.delete(&key).await.unwrap();
-        }
-        (format!("delete {key:?}"), [const { String::new() }; 2])
-    }
-
-    /// Lists all sessions of a user, page by page, while one of them may be written.
-    async fn page(&mut self) -> (String, [String; 2]) {
-        let user = self.any_session().user_key().clone();
-        let size = 1 + self.random.below(2) as usize;
-        let mut answers = [const { String::new() }; 2];
-        for (side, answer) in self.stores.iter_mut().zip(&mut answers) {
-            let mut after = None;
-            loop {
-                let page = side.store.list(&user, size, after).await.unwrap();
-                for (name, header) in &page.sessions {
-                    answer.push_str(&format!("{name} {}\n", side.header(header)));
-                }
-                answer.push_str("page\n");
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        (format!("list {user:?} by {size}"), answers)
-    }
-
-    async fn summarize(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let headers = self.headers(&key).await;
-        let last_sequence = self.random.below(6);
-        let summary = Summary {
-            filter_key: self.random.pick(&["", "a", "a/b:#"]).to_string(),
+fn summary() -> impl Strategy<Value = Summary> {
+    let unseen = weighted(0.2, Just((1, 2)));
+    (one_of(&["", "a", "a/b:#"]), 0_u64..6, unseen).prop_map(|(key, last_sequence, unseen)| {
+        Summary {
+            filter_key: key.to_owned(),
             text: format!("summary \"{last_sequence}\""),
             topics: vec!["topic".to_owned()],
             first_sequence: 1,
             last_sequence,
-            unseen: self.random.percent(20).then_some((1, 2)),
+            unseen,
             updated_at: Time::from_nanos(5),
-        };
-        let totals = Backlog { events: last_sequence, tokens: 7 * last_sequence, turns: 1 };
-        let wrong = self.random.percent(20);
-        let mut answers = [const { String::new() }; 2];
-        for ((side, answer), header) in self.stores.iter_mut().zip(&mut answers).zip(headers) {
-            let generation = header.map_or(5, |header| header.generation + u64::from(wrong));
-            let committed = side
-                .store
-                .put_summary(&key, crate::redis_store::version(generation), &summary, totals)
-                .await;
-            *answer = match committed {
-                Ok(commit) => format!("{commit:?}"),
-                Err(error) => side.error(&error),
-            };
         }
-        (format!("summarize {key:?} {:?} to {last_sequence}", summary.filter_key), answers)
-    }
+    })
+}
 
-    async fn change_shared(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let app = self.random.percent(50);
-        let name =
-            format!("{}{}", if app { "app:" } else { "user:" }, self.random.pick(&["k", "l"]));
-        let value = StateValue::Json(self.next_id.to_string());
-        let delta = match self.random.below(4) {
-            0 => StateDelta::remove(name.clone()),
-            // What belongs elsewhere does not count.
-            1 => StateDelta::set([("own".to_owned(), value.clone()), (name.clone(), value)]),
-            _ => StateDelta::set([(name.clone(), value)]),
-        };
-        for side in &self.stores {
-            if app {
-                side.store.change_app_state(key.app_key(), &delta).await.unwrap();
-            } else {
-                side.store.change_user_state(key.user_key(), &delta).await.unwrap();
+/// A change of what sessions share. What belongs elsewhere does not count.
+fn shared(prefix: &'static str) -> impl Strategy<Value = StateDelta> {
+    (one_of(&["k", "l"]), weighted(0.75, any::<u8>()), percent(25)).prop_map(
+        move |(key, value, beside)| {
+            let key = format!("{prefix}{key}");
+            let Some(number) = value else { return StateDelta::remove(key) };
+            let value = StateValue::Json(number.to_string());
+            let own = beside.then(|| ("own".to_owned(), value.clone()));
+            StateDelta::set(own.into_iter().chain([(key, value)]))
+        },
+    )
+}
+
+fn filter() -> impl Strategy<Value = KeyFilter> {
+    (session(), percent(60), percent(60), percent(30)).prop_map(|(key, app, user, session)| {
+        KeyFilter {
+            app: app.then(|| key.app().to_owned()),
+            user: user.then(|| key.user().to_owned()),
+            session: session.then(|| key.session().to_owned()),
+        }
+    })
+}
+
+impl Step {
+    /// Does it. The answer has no generation nor time, which differ between stores.
+    pub(super) async fn on(&self, side: &mut Side) -> String {
+        match self {
+            Self::Create(key, first) => {
+                let header = side.store.create(key, first).await.unwrap();
+                header.map_or("exists".to_owned(), |header| side.header(&header))
             }
+            Self::Append(key, wanted, entries) => {
+                let condition = wanted.of(side, key).await;
+                let appended = side.store.append(key, condition, entries).await;
+                side.appended(&appended)
+            }
+            Self::Seen(key, ids) => {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                match side.store.seen(key, &ids).await {
+                    Ok((header, seen)) => format!("{} {seen:?}", side.header(&header)),
+                    Err(error) => side.error(&error),
+                }
+            }
+            Self::Read(key, range) => {
+                let snapshot = side.store.read(key, *range).await.unwrap();
+                side.snapshot(&snapshot)
+            }
+            Self::Delete(key) => {
+                side.store.delete(key).await.unwrap();
+                String::new()
+            }
+            Self::Edit(key, wanted, edit) => {
+                let condition = wanted.of(side, key).await;
+                let edited = side.store.edit(key, condition, edit).await;
+                side.edited(&edited)
+            }
+            Self::Fork(from, to, sequence) => {
+                let Some(whole) = side.store.whole(from).await.unwrap() else {
+                    return "none".to_owned();
+                };
+                match whole.as_of(*sequence) {
+                    Ok(whole) => {
+                        let session = from.session().to_owned();
+                        let user = from.user().to_owned();
+                        let origin = Some(Origin { user, session, sequence: *sequence });
+                        let whole = Whole { origin, ..whole };
+                        let made = side.store.restore(to, &whole).await.unwrap();
+                        made.map_or("exists".to_owned(), |header| side.header(&header))
+                    }
+                    Err(error) => side.error(&error),
+                }
+            }
+            Self::Track(key, track, items) => {
+                let items: Vec<NewTrackEvent> = items
+                    .iter()
+                    .map(|(id, content)| NewTrackEvent {
+                        id: id.to_string(),
+                        body: format!("{{\"n\": {content}}}"),
+                        digest: Digest::from_bytes([u8::from(*content > 6); 16]),
+                    })
+                    .collect();
+                match side.store.append_track(key, Condition::default(), track, &items).await {
+                    Ok(done) => format!("{} {:?}", side.header(&done.header), done.outcomes),
+                    Err(error) => side.error(&error),
+                }
+            }
+            Self::DropTrack(key, track) => {
+                match side.store.delete_track(key, Condition::default(), track).await {
+                    Ok(()) => String::new(),
+                    Err(error) => side.error(&error),
+                }
+            }
+            Self::List(key, size) => side.pages(key.user_key(), *size).await,
+            Self::Summarize(key, wanted, summary) => {
+                let generation = wanted.of(side, key).await.generation.unwrap_or(5);
+                let known = side.store.seen(key, &[]).await;
+                let edits = known.map_or(0, |(header, _)| header.edits);
+                let seen = HistoryVersion { generation, edits };
+                let boundary = summary.last_sequence;
+                let totals = Backlog { events: boundary, tokens: 7 * boundary, turns: 1 };
+                match side.store.put_summary(key, seen, summary, totals).await {
+                    Ok(commit) => format!("{commit:?}"),
+                    Err(error) => side.error(&error),
+                }
+            }
+            Self::ChangeUser(key, delta) => {
+                side.store.change_user_state(key.user_key(), delta).await.unwrap();
+                String::new()
+            }
+            Self::ChangeApp(key, delta) => {
+                side.store.change_app_state(key.app_key(), delta).await.unwrap();
+                String::new()
+            }
+            Self::Sweep => {
+                side.store.ping().await.unwrap();
+                side.store.sweep().await.unwrap();
+                String::new()
+            }
+            Self::Walk(filter) => format!("{:?}", side.walk(filter).await),
         }
-        (format!("change {name} of {key:?}"), [const { String::new() }; 2])
+    }
+}
+
+impl Wanted {
+    async fn of(self, side: &Side, key: &SessionKey) -> Condition {
+        let header = side.store.seen(key, &[]).await.ok().map(|(header, _)| header);
+        let SessionHeader { generation, revision, .. } = match header {
+            Some(header) => header,
+            None => return self.of_none(side),
+        };
+        match self {
+            Self::Nothing => Condition::default(),
+            Self::Generation => {
+                Condition { generation: Some(generation), revision: None, lease: None }
+            }
+            Self::Both => {
+                Condition { generation: Some(generation), revision: Some(revision), lease: None }
+            }
+            Self::OtherRevision => {
+                Condition { generation: None, revision: Some(revision + 1), lease: None }
+            }
+            Self::OtherGeneration(_) => self.of_none(side),
+        }
     }
 
-    /// What operators and the daemon do from time to time.
-    async fn maintain(&mut self) -> (String, [String; 2]) {
-        let key = self.any_session();
-        let filter = KeyFilter {
-            app: self.random.percent(60).then(|| key.app().to_owned()),
-            user: self.random.percent(60).then(|| key.user().to_owned()),
-            session: self.random.percent(30).then(|| key.session().to_owned()),
+    fn of_none(self, side: &Side) -> Condition {
+        let generation = match self {
+            Self::OtherGeneration(number) => Some(side.generation_of(number).unwrap_or(5)),
+            _ => None,
         };
-        let mut answers = [const { String::new() }; 2];
-        for (side, answer) in self.stores.iter().zip(&mut answers) {
-            side.store.ping().await.unwrap();
-            side.store.sweep().await.unwrap();
-            *answer = format!("{:?}", Self::walk(&*side.store, &filter).await);
-        }
-        (format!("maintain {filter:?}"), answers)
+        Condition { generation, revision: None, lease: None }
     }
 }

@@ -1,173 +1,70 @@
-//! Two stores side by side, and what a test knows of both.
+//! Two stores side by side, the embedded one and Redis, and what must hold of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use proptest::prelude::{Strategy, prop_oneof};
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
 use sessiond_core::store::embedded::EmbeddedStore;
-use sessiond_core::store::{
-    Appended, Fate, KeyFilter, Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError,
-};
-use sessiond_core::time::Time;
+use sessiond_core::store::{Prefer, Range, StoreRules};
 use sessiond_redis::RedisStore;
+use sessiond_tests::redis_keys::RedisKeys;
 
-use super::super::random::Random;
+use super::side::{Side, check_fold};
+use super::step::Step;
 
-/// Both stores, and the names in use.
+const USERS: [(&str, &str); 3] = [("a", "u"), ("a", "v"), ("a:u", "{v}")];
+/// Names that nothing else in Redis has in it.
+const SESSIONS: [&str; 2] = ["session-s", "session-t"];
+const EVERYTHING: Range =
+    Range { after: 0, before: None, limit: 10_000, prefer: Prefer::Newest, with_state: true };
+
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) stores: [Side; 2],
-    pub(super) random: Random,
-    /// Ids that were used, with the digest of each.
-    pub(super) ids: Vec<(String, u8)>,
-    pub(super) next_id: u64,
+    sides: [Side; 2],
+    keys: RedisKeys,
 }
 
-/// One store. Its generations and times become numbers, in the order in which they appear.
-#[derive(Debug)]
-pub(super) struct Side {
-    pub(super) store: Box<dyn SessionStore>,
-    generations: Vec<u64>,
-    times: Vec<Time>,
+fn users() -> impl Iterator<Item = UserKey> {
+    USERS.into_iter().map(|(app, user)| UserKey::new(app, user).unwrap())
 }
 
-impl Side {
-    fn new(store: impl SessionStore + 'static) -> Self {
-        Self { store: Box::new(store), generations: Vec::new(), times: Vec::new() }
-    }
-
-    /// The number of a generation.
-    fn generation(&mut self, generation: u64) -> usize {
-        place(&mut self.generations, generation)
-    }
-
-    /// The generation of a number, if it has appeared.
-    pub(super) fn generation_of(&self, number: usize) -> Option<u64> {
-        self.generations.get(number).copied()
-    }
-
-    pub(super) fn header(&mut self, header: &SessionHeader) -> String {
-        let SessionHeader { revision, last_sequence, first_sequence, .. } = *header;
-        assert!(header.generation < 1 << 53);
-        let created = place(&mut self.times, header.created_at);
-        let updated = place(&mut self.times, header.updated_at);
-        format!(
-            "g{} r{revision} {first_sequence}..{last_sequence} c{created} u{updated} e{} t{:?} {:?} {:?}",
-            self.generation(header.generation),
-            header.expires_at.is_some(),
-            header.last_user_turn,
-            header.totals,
-            header.summarized,
-        )
-    }
-
-    pub(super) fn error(&mut self, error: &StoreError) -> String {
-        match error {
-            StoreError::NotFound => "not found".to_owned(),
-            StoreError::OtherGeneration { current } => {
-                format!("generation g{}", self.generation(*current))
-            }
-            StoreError::OtherRevision { generation, current } => {
-                format!("revision g{} r{current}", self.generation(*generation))
-            }
-            StoreError::IdConflict { id } => format!("conflict {id}"),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub(super) fn appended(&mut self, answer: &Result<Appended, StoreError>) -> String {
-        match answer {
-            Ok(appended) => {
-                let fates = appended.outcomes.iter().map(|outcome| match &outcome.fate {
-                    Fate::Stored(sequence) => format!("{sequence}{}", mark(outcome.duplicate)),
-                    Fate::Dropped(by) => format!("-{by}{}", mark(outcome.duplicate)),
-                });
-                let fates: Vec<String> = fates.collect();
-                let header = self.header(&appended.header);
-                format!("{header} {fates:?} given up {}", appended.given_up)
-            }
-            Err(error) => self.error(error),
-        }
-    }
-
-    pub(super) fn snapshot(&mut self, snapshot: &Option<Snapshot>) -> String {
-        let Some(snapshot) = snapshot else { return "none".to_owned() };
-        let entries = snapshot.entries.iter().map(|entry| {
-            let event = &entry.event;
-            let (body, delta) = (event.body(), event.state_delta());
-            format!("\n  {} {} {body} {delta:?}", entry.sequence, event.envelope())
-        });
-        let entries: String = entries.collect();
-        let state = snapshot.state.merged();
-        let state: Vec<String> =
-            state.iter().map(|(key, value)| format!("{key}={}", value.to_json())).collect();
-        let header = self.header(&snapshot.header);
-        format!("{header}\n  {state:?}\n  {:?}{entries}", snapshot.summaries)
-    }
+fn sessions() -> impl Iterator<Item = SessionKey> {
+    users().flat_map(|user| SESSIONS.map(|session| user.session(session).unwrap()))
 }
 
-fn place<T: PartialEq>(known: &mut Vec<T>, value: T) -> usize {
-    known.iter().position(|it| *it == value).unwrap_or_else(|| {
-        known.push(value);
-        known.len() - 1
-    })
-}
-
-fn mark(duplicate: bool) -> &'static str {
-    if duplicate { "=" } else { "" }
+/// A session: mostly the first, so that much happens to it.
+pub(super) fn session() -> impl Strategy<Value = SessionKey> {
+    prop_oneof![3 => 0_usize..1, 2 => 0_usize..6].prop_map(|at| sessions().nth(at).unwrap())
 }
 
 impl World {
-    pub(super) fn new(embedded: EmbeddedStore, redis: RedisStore, random: Random) -> Self {
-        let stores = [Side::new(embedded), Side::new(redis)];
-        Self { stores, random, ids: Vec::new(), next_id: 0 }
+    pub(super) fn new(embedded: EmbeddedStore, redis: RedisStore, keys: RedisKeys) -> Self {
+        Self { sides: [Side::new(embedded), Side::new(redis)], keys }
     }
 
-    pub(super) fn users() -> Vec<UserKey> {
-        [("a", "u"), ("a", "v"), ("a:u", "{v}")]
-            .map(|(app, user)| UserKey::new(app, user).unwrap())
-            .to_vec()
-    }
-
-    fn sessions() -> impl Iterator<Item = SessionKey> {
-        let users = Self::users().into_iter();
-        users.flat_map(|user| ["s", "t"].map(|session| user.session(session).unwrap()))
-    }
-
-    pub(super) fn any_session(&mut self) -> SessionKey {
-        let sessions: Vec<_> = Self::sessions().collect();
-        // Mostly one, so that much happens to it.
-        if self.random.percent(60) {
-            sessions[0].clone()
-        } else {
-            self.random.pick(&sessions).clone()
-        }
+    /// Does something to both stores. They must answer the same.
+    pub(super) async fn apply(&mut self, step: &Step) -> Result<(), String> {
+        let [embedded, redis] = &mut self.sides;
+        let answers = [embedded, redis].map(|side| step.on(side));
+        let [one, other] = answers;
+        same(&BTreeMap::from([("answer", one.await)]), &BTreeMap::from([("answer", other.await)]))
     }
 
     /// Reads all that is there, of both stores.
     pub(super) async fn compare(&mut self) -> Result<(), String> {
-        let everything = Range {
-            after: 0,
-            before: None,
-            limit: 10_000,
-            prefer: Prefer::Newest,
-            with_state: true,
-        };
         let mut answers = Vec::new();
-        for side in &mut self.stores {
+        for side in &mut self.sides {
             let mut answer = BTreeMap::new();
-            for key in Self::sessions() {
-                let snapshot = side.store.read(&key, everything).await.unwrap();
+            for key in sessions() {
+                let snapshot = side.store.read(&key, EVERYTHING).await.unwrap();
+                snapshot.iter().try_for_each(check_fold)?;
                 answer.insert(format!("{key:?}"), side.snapshot(&snapshot));
+                let whole = side.store.whole(&key).await.unwrap();
+                answer.insert(format!("{key:?} whole"), side.whole(&whole));
             }
-            for user in Self::users() {
-                let page = side.store.list(&user, 100, None).await.unwrap();
-                assert!(page.next.is_none());
-                let listed: Vec<String> = page
-                    .sessions
-                    .iter()
-                    .map(|(name, header)| format!("{name} {}", side.header(header)))
-                    .collect();
-                answer.insert(format!("{user:?} list"), format!("{listed:?}"));
+            for user in users() {
+                answer.insert(format!("{user:?} list"), side.pages(&user, 100).await);
                 let state = side.store.user_state(&user).await.unwrap();
                 answer.insert(format!("{user:?} state"), format!("{state:?}"));
             }
@@ -180,22 +77,74 @@ impl World {
         same(&answers[0], &answers[1])
     }
 
-    /// All keys that a walk over the store returns.
-    pub(super) async fn walk(store: &dyn SessionStore, filter: &KeyFilter) -> BTreeSet<SessionKey> {
-        let (mut all, mut cursor) = (BTreeSet::new(), None);
-        loop {
-            let (keys, next) = store.keys(filter, cursor).await.unwrap();
-            all.extend(keys);
-            if next.is_none() {
-                return all;
+    /// R23: each key of a session has the session's time to live, and the same as the others; what a
+    /// user or an app shares has its own; and the lists live as long as any session in them.
+    pub(super) async fn check_times(&mut self, rules: &StoreRules) -> Result<(), String> {
+        let times = self.keys.times().await;
+        let complaint = |what: &str| Err(format!("{what}: {times:?}"));
+        for user in USERS {
+            let tag = format!("{{{}:{}}}:", escape(user.0), escape(user.1));
+            let of_user = || times.iter().filter(|(name, _)| name.contains(&tag));
+            let of_session = |session: &'static str| {
+                let left = of_user().filter(move |(name, _)| name.ends_with(session));
+                left.map(|(_, left)| *left).collect::<Vec<i64>>()
+            };
+            for left in SESSIONS.map(of_session) {
+                let spread = left.iter().max().unwrap_or(&0) - left.iter().min().unwrap_or(&0);
+                if spread > 1_000 || !left.iter().all(|left| lives(*left, rules.session_ttl)) {
+                    return complaint("a key of a session lives longer or less");
+                }
             }
-            cursor = next;
+            let longest = SESSIONS.iter().flat_map(|it| of_session(it)).max();
+            let list = of_user().find(|(name, _)| name.ends_with(":x"));
+            if let (Some(longest), Some((_, list))) = (longest, list)
+                && *list != -1
+                && *list < longest - 1_000
+            {
+                return complaint("a list lives less than a session in it");
+            }
+        }
+        for (name, left) in &times {
+            let ttl = match name.rsplit_once(':').map(|(_, kind)| kind) {
+                Some("u") => rules.user_state_ttl,
+                Some("a") => rules.app_state_ttl,
+                _ => continue,
+            };
+            if !lives(*left, ttl) {
+                return complaint("shared state lives longer or less");
+            }
+        }
+        Ok(())
+    }
+
+    /// R30: when all sessions are deleted, nothing names one.
+    pub(super) async fn check_nothing_is_left(&mut self) -> Result<(), String> {
+        let [_, redis] = &self.sides;
+        for key in sessions() {
+            redis.store.delete(&key).await.unwrap();
+        }
+        redis.store.sweep().await.unwrap();
+        match self.keys.naming("session-").await {
+            None => Ok(()),
+            Some(key) => Err(format!("{key} names a session that was deleted")),
         }
     }
 }
 
+fn lives(left: i64, ttl: Option<Duration>) -> bool {
+    match ttl {
+        Some(ttl) => left > 0 && u128::from(left.unsigned_abs()) <= ttl.as_millis(),
+        None => left == -1,
+    }
+}
+
+/// A name as it stands in keys.
+fn escape(name: &str) -> String {
+    name.replace(':', "%3A").replace('{', "%7B").replace('}', "%7D")
+}
+
 /// What differs.
-pub(super) fn same<K: Ord + std::fmt::Debug>(
+fn same<K: Ord + std::fmt::Debug>(
     one: &BTreeMap<K, String>,
     other: &BTreeMap<K, String>,
 ) -> Result<(), String> {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::track::Track;
 use super::{deadline, is_over};
+use crate::digest::Digest;
 use crate::event::{EntryKind, Event, StoredEvent};
 use crate::state::{Scope, StateMap};
 use crate::store::edit::{Edit, EditPlan, History, Place, Planned, Undo};
 use crate::store::lease::Lease;
 use crate::store::whole::{Origin, SessionTtl, Whole};
 use crate::store::{
-    Condition, Fate, HistoryVersion, NewEntry, Outcome, Prefer, Range, Seen, SessionHeader,
-    StoreError, StoreRules, SummaryCommit,
+    Condition, Fate, HistoryVersion, NewEntry, NewTrackEvent, Outcome, Prefer, Range, Seen,
+    SessionHeader, StoreError, StoreRules, SummaryCommit,
 };
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
@@ -44,11 +45,14 @@ pub(super) struct Record {
     pub(super) summaries: BTreeMap<String, Summary>,
     /// Ids of the last events, in two maps that rotate: both together always hold at least
     /// `event_limit` of them, and no id need be looked up to be forgotten.
-    ids: HashMap<String, Seen>,
-    older_ids: HashMap<String, Seen>,
+    ids: HashMap<IdOf, Seen>,
+    older_ids: HashMap<IdOf, Seen>,
     /// Tool calls without an answer, oldest first.
     open_calls: VecDeque<OpenCall>,
 }
+
+/// The name of a track, empty for the history, and an id there.
+type IdOf = (String, String);
 
 #[derive(Debug)]
 struct OpenCall {
@@ -183,7 +187,56 @@ impl Record {
     }
 
     pub(super) fn seen(&self, id: &str) -> Option<&Seen> {
-        self.ids.get(id).or_else(|| self.older_ids.get(id))
+        self.seen_in("", id)
+    }
+
+    fn seen_in(&self, track: &str, id: &str) -> Option<&Seen> {
+        let id = (track.to_owned(), id.to_owned());
+        self.ids.get(&id).or_else(|| self.older_ids.get(&id))
+    }
+
+    fn remember(&mut self, track: &str, id: &str, seen: Seen, limit: Option<u64>) {
+        if limit.is_some_and(|limit| self.ids.len() as u64 >= limit) {
+            self.older_ids = std::mem::take(&mut self.ids);
+        }
+        self.ids.insert((track.to_owned(), id.to_owned()), seen);
+    }
+
+    /// Appends to a track, all or none. For each event, its sequence and whether it was there.
+    pub(super) fn append_track(
+        &mut self,
+        track: &str,
+        events: &[NewTrackEvent],
+        limit: Option<u64>,
+        now: Time,
+    ) -> Result<Vec<(u64, bool)>, StoreError> {
+        let mut digests: HashMap<&str, Digest> = HashMap::new();
+        let mut added: HashMap<&str, u64> = HashMap::new();
+        for event in events {
+            let known = self.seen_in(track, &event.id);
+            if let Some(Fate::Stored(sequence)) = known.map(|seen| &seen.fate) {
+                added.insert(&event.id, *sequence);
+            }
+            let known = known.map(|seen| seen.digest);
+            let same = known.unwrap_or(*digests.entry(&event.id).or_insert(event.digest));
+            if same != event.digest {
+                return Err(StoreError::IdConflict { id: event.id.clone() });
+            }
+        }
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            if let Some(sequence) = added.get(event.id.as_str()) {
+                outcomes.push((*sequence, true));
+                continue;
+            }
+            let known = self.tracks.entry(track.to_owned()).or_default();
+            let sequence = known.push(event.body.clone(), limit, now);
+            let seen = Seen { digest: event.digest, fate: Fate::Stored(sequence) };
+            self.remember(track, &event.id, seen, limit);
+            added.insert(&event.id, sequence);
+            outcomes.push((sequence, false));
+        }
+        Ok(outcomes)
     }
 
     /// Checks an append against what is stored, and changes nothing.
@@ -249,11 +302,8 @@ impl Record {
             NewEntry::Event { event, .. } => Fate::Stored(self.push(event, now, rules)),
             NewEntry::Dropped { by, .. } => Fate::Dropped(by.clone()),
         };
-        if rules.event_limit.is_some_and(|limit| self.ids.len() as u64 >= limit) {
-            self.older_ids = std::mem::take(&mut self.ids);
-        }
         let seen = Seen { digest: entry.digest(), fate: fate.clone() };
-        self.ids.insert(entry.id().to_owned(), seen);
+        self.remember("", entry.id(), seen, rules.event_limit);
         fate
     }
 
@@ -392,7 +442,10 @@ impl Record {
         let tracks = self.tracks.iter().map(|(name, track)| (name.clone(), track.all()));
         let ids = self.older_ids.iter().chain(&self.ids);
         Whole {
-            ids: ids.map(|(id, seen)| (id.clone(), seen.clone())).collect(),
+            ids: ids
+                .filter(|((track, _), _)| track.is_empty())
+                .map(|((_, id), seen)| (id.clone(), seen.clone()))
+                .collect(),
             ttl: self.ttl,
             tracks: tracks.collect(),
             origin: self.origin.clone(),
@@ -415,7 +468,11 @@ impl Record {
             origin: whole.origin.clone(),
             places: whole.places.iter().cloned().collect(),
             state: whole.state.clone(),
-            ids: whole.ids.iter().cloned().collect(),
+            ids: whole
+                .ids
+                .iter()
+                .map(|(id, seen)| ((String::new(), id.clone()), seen.clone()))
+                .collect(),
             ..Self::new(generation, now)
         };
         for summary in &whole.summaries {
