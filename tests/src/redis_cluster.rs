@@ -97,22 +97,17 @@ impl RedisCluster {
     /// Waits until every node that runs finds the cluster in order, with all replicas in step.
     pub async fn wait_until_whole(&self) {
         eventually("the cluster is whole", async || {
-            for node in self.nodes.iter().filter(|node| node.is_running()) {
+            let running: Vec<_> = self.nodes.iter().filter(|node| node.is_running()).collect();
+            let (mut known, mut in_step) = (true, 0);
+            for node in &running {
                 let state: String = node.ask("CLUSTER INFO").await;
                 let seen = seen_by(node).await;
                 let replicas = seen.iter().filter(|it| it.alive && it.master.is_some()).count();
-                let running = self.nodes.iter().filter(|node| node.is_running()).count();
-                let replication: String = node.ask("INFO replication").await;
-                let in_step = replication.contains("role:master")
-                    || replication.contains("master_link_status:up");
-                if !state.contains("cluster_state:ok")
-                    || replicas != running - NODES / 2
-                    || !in_step
-                {
-                    return None;
-                }
+                known &= state.contains("cluster_state:ok");
+                known &= replicas == running.len() - NODES / 2;
+                in_step += node.replicas().await;
             }
-            Some(())
+            (known && in_step == running.len() - NODES / 2).then_some(())
         })
         .await;
     }

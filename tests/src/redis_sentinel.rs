@@ -62,7 +62,7 @@ impl RedisSentinel {
         eventually("the replicas are in step, and the Sentinels know all", async || {
             let master = self.seen_master().await?;
             let replication: String = self.servers[master].ask("INFO replication").await;
-            let in_step = replication.matches("state=online").count();
+            let in_step = self.servers[master].replicas().await;
             let mut whole = replication.contains("role:master") && in_step == replicas;
             for sentinel in self.sentinels.iter().filter(|sentinel| sentinel.is_running()) {
                 let told: String = sentinel.ask("INFO sentinel").await;

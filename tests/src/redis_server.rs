@@ -140,6 +140,13 @@ impl RedisServer {
         reply.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// How many replicas it has that have said what they have: a second goes by until a new one does.
+    pub async fn replicas(&self) -> usize {
+        let told: String = self.ask("INFO replication").await;
+        let replicas = told.lines().filter(|line| line.contains("state=online"));
+        replicas.filter(|line| !line.contains(",offset=0,")).count()
+    }
+
     /// The names of all keys, in order.
     pub async fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.ask("KEYS *").await;

@@ -16,11 +16,8 @@ async fn pair() -> (RedisServer, RedisServer) {
     let master = RedisServer::start_with(&options).await;
     let port = master.port().to_string();
     let replica = RedisServer::start_with(&["--save", "", "--replicaof", "127.0.0.1", &port]).await;
-    eventually("the replica is in step", async || {
-        let told: String = master.ask("INFO replication").await;
-        told.contains("state=online").then_some(())
-    })
-    .await;
+    eventually("the replica is in step", async || (master.replicas().await == 1).then_some(()))
+        .await;
     (master, replica)
 }
 
