@@ -1,5 +1,7 @@
 //! Crashes and outages: what was acknowledged is there, once, and the daemon comes back by itself.
 
+mod rounds;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};

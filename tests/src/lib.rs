@@ -6,6 +6,8 @@
 pub mod client;
 pub mod daemon;
 pub mod demo;
+pub mod faults;
+pub mod proxy;
 pub mod redis_cluster;
 pub mod redis_keys;
 pub mod redis_sentinel;
