@@ -14,5 +14,6 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod replay;
 pub mod scenario;
+pub mod throughput;
 pub mod wait;
 pub mod wat;
