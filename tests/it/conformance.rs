@@ -34,23 +34,37 @@ async fn on_redis() {
 
 #[tokio::test]
 async fn over_http_on_the_embedded_store() {
-    over_http("").await;
+    over_http("", None).await;
+}
+
+/// R18: whatever the zone of the daemon is, times are the same. Two zones that are no whole hours off.
+#[tokio::test]
+async fn over_http_in_other_zones() {
+    for zone in ["Asia/Kathmandu", "America/St_Johns"] {
+        over_http("", Some(zone)).await;
+    }
 }
 
 #[tokio::test]
 async fn over_http_on_redis() {
     let redis = RedisServer::start().await;
-    over_http(&format!("[redis]\nurl = {:?}\n", redis.url())).await;
+    over_http(&format!("[redis]\nurl = {:?}\n", redis.url()), None).await;
 }
 
 /// Scenarios with the same rules share a daemon, each in an app of its own.
-async fn over_http(store: &str) {
+async fn over_http(store: &str, zone: Option<&str>) {
     let mut daemons: HashMap<u64, Daemon> = HashMap::new();
     for scenario in all() {
         let limit = scenario.event_limit;
         let daemon = match daemons.remove(&limit) {
             Some(daemon) => daemon,
-            None => Daemon::start(&format!("[session]\nevent_limit = {limit}\n{store}")).await,
+            None => {
+                let config = format!("[session]\nevent_limit = {limit}\n{store}");
+                match zone {
+                    Some(zone) => Daemon::start_in_zone(&config, zone).await,
+                    None => Daemon::start(&config).await,
+                }
+            }
         };
         scenario.run(&HttpTarget(daemon.client())).await;
         daemons.insert(limit, daemon);

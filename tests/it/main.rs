@@ -15,6 +15,8 @@ mod property;
 mod redis_store;
 mod redis_topology;
 mod replay;
+mod replay_matrix;
 mod shutdown;
 mod summaries;
 mod windows;
+mod writers;

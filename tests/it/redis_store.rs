@@ -12,6 +12,7 @@ mod memory;
 mod oracle;
 mod outage;
 mod outbox;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ pub struct Daemon {
     child: Child,
     folder: TempDir,
     address: String,
+    zone: Option<String>,
 }
 
 /// The program under test, which `cargo build` has put beside this one.
@@ -43,11 +44,17 @@ impl Daemon {
     /// Starts a daemon with a configuration, on a free port of the loopback interface.
     pub async fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the daemon");
-        Self::start_in(folder, config, "127.0.0.1:0").await
+        Self::start_in(folder, config, "127.0.0.1:0", None).await
+    }
+
+    /// Starts a daemon in a time zone, as the variable `TZ` names it.
+    pub async fn start_in_zone(config: &str, zone: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the daemon");
+        Self::start_in(folder, config, "127.0.0.1:0", Some(zone.to_owned())).await
     }
 
     /// Starts a daemon on an address.
-    async fn start_in(folder: TempDir, config: &str, listen: &str) -> Self {
+    async fn start_in(folder: TempDir, config: &str, listen: &str, zone: Option<String>) -> Self {
         let socket = folder.path().join("admin.sock");
         let config = format!("[server]\nlisten = {listen:?}\nadmin_socket = {socket:?}\n{config}");
         std::fs::write(folder.path().join("sessiond.toml"), config).expect("a configuration");
@@ -55,6 +62,7 @@ impl Daemon {
         let log = log.expect("a log");
         let before = log.metadata().map_or(0, |log| log.len());
         let child = Command::new(program())
+            .envs(zone.as_ref().map(|zone| ("TZ", zone)))
             .args(["serve", "--config"])
             .arg(folder.path().join("sessiond.toml"))
             .stdin(Stdio::null())
@@ -62,7 +70,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
-        let mut daemon = Self { child, folder, address: String::new() };
+        let mut daemon = Self { child, folder, address: String::new(), zone };
         daemon.address = daemon.wait_for_address(before).await;
         daemon
     }
@@ -89,7 +97,8 @@ impl Daemon {
             std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder")),
             self.address.clone(),
         );
-        Self::start_in(folder, &config, &address).await
+        let zone = self.zone.take();
+        Self::start_in(folder, &config, &address, zone).await
     }
 
     /// A client for it.

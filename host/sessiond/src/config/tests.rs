@@ -181,4 +181,41 @@ fn contradictions_about_redis_are_refused() {
     let beside =
         "[redis]\ninstance = \"m\"\npool_size = 2\n[redis.instances.m]\nurl = \"redis://b\"\n";
     assert!(problems(beside).contains("redis.pool_size: beside redis.instance"));
+/// R28: zero and less are refused for every number, duration and size that there is. Where there is a
+/// word for no limit, the error names it, and it is taken.
+#[test]
+fn zero_and_less_mean_nothing() {
+    let example = include_str!("../../../../sessiond.example.toml");
+    let (mut table, mut tried) = ("", Vec::new());
+    for line in example.lines() {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        let text = value.trim_matches('"');
+        let wrong: &[&str] = if value.parse::<u64>().is_ok() {
+            &["0", "-1"]
+        } else if text == "none" || text.starts_with(|first: char| first.is_ascii_digit()) {
+            &["\"0s\"", "\"0MiB\"", "\"-1s\"", "\"-1MiB\"", "0", "-1"]
+        } else {
+            continue;
+        };
+        if line.starts_with('#') {
+            continue;
+        }
+        let dotted = format!("{}.{key}", table.trim_matches(['[', ']']));
+        for wrong in wrong {
+            let told = problems(&format!("{table}\n{key} = {wrong}\n"));
+            assert!(told.starts_with(&format!("s.toml:2: {dotted}: ")), "{key} = {wrong}: {told}");
+            let word = if dotted == "session.event_limit" { "unlimited" } else { "none" };
+            if [word, "1000"].contains(&text) && table == "[session]" {
+                assert!(told.contains(&format!("\"{word}\"")), "{key} = {wrong}: {told}");
+                parse(&format!("{table}\n{key} = \"{word}\"\n"));
+            }
+        }
+        tried.push(dotted);
+    }
+    for wanted in ["session.event_limit", "session.ttl", "server.max_body", "summary.workers"] {
+        assert!(tried.iter().any(|key| key == wanted), "{wanted} was not tried: {tried:?}");
+    }
 }
