@@ -12,7 +12,6 @@ mod memory;
 mod oracle;
 mod outage;
 mod outbox;
-mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;

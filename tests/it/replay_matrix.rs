@@ -87,7 +87,7 @@ async fn put_summary(store: &dyn SessionStore, step: &Value) {
         unseen: None,
         updated_at: Time::from_nanos(1),
     };
-    store.put_summary(&key, header.generation, &summary, Backlog::default()).await.unwrap();
+    store.put_summary(&key, header.version(), &summary, Backlog::default()).await.unwrap();
 }
 
 /// All that a client can read, without what is another each time: generations and the host's times.

@@ -35,7 +35,10 @@ async fn nothing_is_left_of_a_deleted_session() {
         let state = format!(r#"{{"k{at}":1,"user:k":2,"app:k":3}}"#);
         append(&store, &key, set(&at.to_string(), &state)).await.unwrap();
     }
-    store.put_summary(&key, super::version(generation), &summary(), Backlog::default()).await.unwrap();
+    store
+        .put_summary(&key, super::version(generation), &summary(), Backlog::default())
+        .await
+        .unwrap();
     assert!(is_named(&server, "unmistakable").await);
     store.delete(&key).await.unwrap();
     assert!(!is_named(&server, "unmistakable").await);
@@ -55,13 +58,15 @@ async fn late_writes_are_refused() {
     let entries = [entry(said("2", "x"))];
     let missing = store.append(&key("s"), condition, &entries).await;
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
-    let missing = store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
+    let missing =
+        store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
     let new = create(&store, &key("s")).await.generation;
     assert_ne!(old, new);
     let late = store.append(&key("s"), condition, &entries).await;
     assert!(matches!(late, Err(StoreError::OtherGeneration { current }) if current == new));
-    let late = store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
+    let late =
+        store.put_summary(&key("s"), super::version(old), &summary(), Backlog::default()).await;
     assert!(matches!(late, Err(StoreError::OtherGeneration { current }) if current == new));
     let snapshot = read(&store, &key("s")).await;
     assert!(snapshot.entries.is_empty() && snapshot.summaries.is_empty());

@@ -8,7 +8,7 @@ use sessiond_core::digest::Digest;
 use sessiond_core::event::{Event, Received};
 use sessiond_core::key::SessionKey;
 use sessiond_core::store::{
-    Condition, NewEntry, SessionStore, StoreError, StoreRules, SummaryCommit,
+    Condition, HistoryVersion, NewEntry, SessionStore, StoreError, StoreRules, SummaryCommit,
 };
 use sessiond_core::summary::{Backlog, Summary};
 use sessiond_core::time::Time;
@@ -141,7 +141,8 @@ async fn take_part(
         }
         1 | 2 => {
             let summary = summary(part as u64);
-            match store.put_summary(key, generation, &summary, Backlog::default()).await {
+            let seen = HistoryVersion { generation, edits: 0 };
+            match store.put_summary(key, seen, &summary, Backlog::default()).await {
                 Ok(SummaryCommit::Stored | SummaryCommit::Late) => Did::Wrote,
                 other => refused(other.err()),
             }
@@ -151,7 +152,7 @@ async fn take_part(
             None => Did::Nothing,
         },
         _ => {
-            let condition = Condition { generation: Some(generation), revision: None };
+            let condition = Condition { generation: Some(generation), revision: None, lease: None };
             match store.append(key, condition, &[entry(part)]).await {
                 Ok(_) => Did::Wrote,
                 other => refused(other.err()),

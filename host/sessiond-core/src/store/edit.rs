@@ -62,6 +62,13 @@ pub struct Place {
     pub undo: Undo,
 }
 
+impl From<StoredEvent> for Place {
+    /// The place of an entry that comes from elsewhere: what it replaced is not known.
+    fn from(stored: StoredEvent) -> Self {
+        Self { sequence: stored.sequence, event: Some(stored.event), undo: Undo::new() }
+    }
+}
+
 impl Place {
     /// The entry as reads show it.
     pub fn stored(&self) -> Option<StoredEvent> {

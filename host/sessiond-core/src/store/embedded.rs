@@ -393,7 +393,15 @@ impl SessionStore for EmbeddedStore {
         let generation = world.next_generation(now);
         let updated_at = world.update_time(now);
         let mut record = Record::of_whole(whole, generation, now);
-        record.updated_at = updated_at;
+        let taken = |time: Time| {
+            let user = world.users.get(key.user_key());
+            user.is_some_and(|user| user.by_update.iter().any(|(at, _)| *at == time))
+        };
+        let mut updated = Time::from_micros(whole.updated_at.micros()).min(updated_at);
+        while taken(updated) {
+            updated = Time::from_micros(updated.micros() + 1);
+        }
+        record.updated_at = updated;
         record.touch(&self.rules, now);
         let header = record.header();
         world.put(key, record, &self.rules, now);

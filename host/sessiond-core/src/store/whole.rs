@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::edit::{Place, undone};
 use super::{Fate, Seen, SessionHeader, StoreError};
 use crate::digest::DigestKey;
+use crate::event::{EntryKind, StoredEvent};
 use crate::state::StateMap;
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
@@ -46,9 +47,10 @@ pub struct TrackEvent {
 /// A session with all that is stored of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole {
-    /// When it was created.
+    /// When it was created. What is later than now counts as now.
     pub created_at: Time,
-    /// When it was last written.
+    /// When it was last written. What is later than now counts as now, and a store moves what another
+    /// session of the user has.
     pub updated_at: Time,
     /// How long it lives.
     pub ttl: SessionTtl,
@@ -96,9 +98,7 @@ impl Whole {
             };
         }
         let gone: Vec<_> = later.iter().filter_map(Place::stored).collect();
-        let is_event = |stored: &&crate::event::StoredEvent| {
-            stored.event.kind() == crate::event::EntryKind::Event
-        };
+        let is_event = |stored: &&StoredEvent| stored.event.kind() == EntryKind::Event;
         self.totals = self.totals.without(Backlog::of(gone.iter().filter(is_event)));
         self.summaries.retain(|summary| summary.last_sequence <= sequence);
         if !self.summaries.iter().any(|summary| summary.filter_key.is_empty()) {
@@ -119,6 +119,50 @@ impl Whole {
         let is_turn =
             |place: &&Place| place.event.as_ref().is_some_and(|event| event.facts().user_turn);
         turns.find(is_turn).map(|place| place.sequence)
+    }
+
+    /// A whole of entries that come from elsewhere, in ascending order. What they replaced in the
+    /// state is not known, so it cannot be rewound to a sequence before the last.
+    pub fn of_entries(
+        entries: Vec<StoredEvent>,
+        last_sequence: u64,
+        state: StateMap,
+        summaries: Vec<Summary>,
+    ) -> Self {
+        let places = entries.into_iter().map(Place::from);
+        let whole = Self {
+            created_at: Time::from_nanos(0),
+            updated_at: Time::from_nanos(0),
+            ttl: SessionTtl::Default,
+            last_sequence,
+            floor: last_sequence,
+            places: places.collect(),
+            state,
+            summaries,
+            totals: Backlog::default(),
+            summarized: Backlog::default(),
+            tracks: Vec::new(),
+            origin: None,
+            ids: Vec::new(),
+        };
+        whole.counted()
+    }
+
+    /// The same, with what its entries amount to.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        let boundary = self.summaries.iter().find(|summary| summary.filter_key.is_empty());
+        let boundary = boundary.map_or(0, |summary| summary.last_sequence);
+        let entries: Vec<StoredEvent> = self.entries().collect();
+        let events = || entries.iter().filter(|entry| entry.event.kind() == EntryKind::Event);
+        self.totals = Backlog::of(events());
+        self.summarized = Backlog::of(events().filter(|entry| entry.sequence <= boundary));
+        self
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self) -> impl Iterator<Item = StoredEvent> {
+        self.places.iter().filter_map(Place::stored)
     }
 
     /// A whole of what a snapshot of all places shows.

@@ -2,8 +2,9 @@
 -- get their own here. `session.lua` and `forget_expired.lua` come before.
 --
 -- KEYS as in `session.lua`, and then 8 the entries, 9 the ids, as they are named so far.
--- ARGV as in `session.lua`; then 13 the numbers, but for times of update and end, 14 number of entries, and
--- a list of fields and values to set in the session's hash, after its length; then the names of tracks, each after the key that it has so far.
+-- ARGV as in `session.lua`; then 13 the numbers, but for the end (times later than now count as now),
+-- 14 number of entries, and a list of fields and values to set in the session's hash, after its
+-- length; then the names of tracks, each after the key that it has so far.
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
 if redis.call('LLEN', KEYS[8]) ~= tonumber(ARGV[14]) then return {'lost'} end
@@ -11,8 +12,13 @@ if redis.call('LLEN', KEYS[8]) ~= tonumber(ARGV[14]) then return {'lost'} end
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local n = {struct.unpack(NUMBERS, ARGV[13])}
-n[5] = first_update(0, time)
-local stamp = string.format('%d', n[5])
+local now = first_update(0, time)
+local stamp = string.format('%d', now)
+n[14] = math.min(n[14], now)
+n[5] = math.min(n[5], now)
+while redis.call('ZCOUNT', KEYS[6], string.format('%d', n[5]), string.format('%d', n[5])) > 0 do
+  n[5] = n[5] + 1
+end
 local at = 15
 local rare
 for i = at + 1, at + ARGV[at], 2 do
@@ -40,7 +46,7 @@ if ARGV[4] == '0' then
 else
   redis.call('PEXPIRE', KEYS[5], ARGV[4])
 end
-redis.call('ZADD', KEYS[6], stamp, ARGV[1])
+redis.call('ZADD', KEYS[6], string.format('%d', n[5]), ARGV[1])
 local left = keep_session(rare, ttl, ms, true)
 forget_expired(KEYS[6], KEYS[7], string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]), ms)
 return {'done', stamp, numbers, ms, left}

@@ -117,7 +117,7 @@ impl RedisStore {
             whole.last_sequence,
             first,
             first,
-            0,
+            u64::try_from(whole.updated_at.micros()).unwrap_or_default(),
             0,
             whole.last_user_turn().unwrap_or(0),
             events,

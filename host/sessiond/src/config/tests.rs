@@ -181,6 +181,8 @@ fn contradictions_about_redis_are_refused() {
     let beside =
         "[redis]\ninstance = \"m\"\npool_size = 2\n[redis.instances.m]\nurl = \"redis://b\"\n";
     assert!(problems(beside).contains("redis.pool_size: beside redis.instance"));
+}
+
 /// R28: zero and less are refused for every number, duration and size that there is. Where there is a
 /// word for no limit, the error names it, and it is taken.
 #[test]

@@ -459,7 +459,7 @@ impl Record {
         let mut record = Self {
             last_sequence: whole.last_sequence,
             first_sequence,
-            created_at: whole.created_at,
+            created_at: whole.created_at.min(now),
             last_user_turn: whole.last_user_turn(),
             totals: whole.totals,
             summarized: whole.summarized,
