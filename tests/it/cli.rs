@@ -16,7 +16,7 @@ async fn check(folder: &Path, config: &str) -> (bool, String, String) {
 #[tokio::test]
 async fn help_says_what_to_do_first() {
     let help = String::from_utf8(run(&["--help"]).await.stdout).unwrap();
-    for word in ["serve", "check", "export", "plugin", "curl -X POST", "127.0.0.1:7717"] {
+    for word in ["serve", "check", "export", "import", "plugin", "curl -X POST", "127.0.0.1:7717"] {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
     let plugin = String::from_utf8(run(&["plugin", "--help"]).await.stdout).unwrap();

@@ -10,6 +10,7 @@ mod faults;
 mod hooks;
 mod hostile;
 mod http;
+mod import;
 mod plugin_author;
 mod property;
 mod redis_store;

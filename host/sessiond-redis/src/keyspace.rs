@@ -195,7 +195,7 @@ pub(crate) fn unescape(escaped: &str) -> Option<String> {
 }
 
 /// Text that a pattern matches as it is.
-fn escape_glob(text: &str) -> String {
+pub(crate) fn escape_glob(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '^' | '\\') {

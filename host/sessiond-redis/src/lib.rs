@@ -22,6 +22,7 @@ mod sentinel;
 mod server;
 mod store;
 mod transfer;
+pub mod trpc;
 
 pub use config::{Credentials, RedisConfig, TlsFiles, Topology};
 pub use error::Error;

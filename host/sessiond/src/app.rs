@@ -67,6 +67,11 @@ impl App {
         Ok(Self { config, service: Arc::new(service), summaries, plugins })
     }
 
+    /// The operations on sessions, for a command that serves nobody.
+    pub fn service(&self) -> Arc<SessionService> {
+        self.service.clone()
+    }
+
     /// The plugins, as they were loaded.
     pub fn plugins(&self) -> &LoadedPlugins {
         &self.plugins

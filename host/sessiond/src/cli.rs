@@ -36,6 +36,12 @@ pub enum Command {
     },
     /// Print what is stored, as NDJSON, byte for byte. No hook looks on: this is for the operator.
     Export(ExportArgs),
+    /// Put sessions into the configured store: from a file of `sessiond export`, or from a Redis that
+    /// trpc-agent-go has written.
+    ///
+    /// What is there already and equal is skipped, what differs is reported and left alone: after an
+    /// interruption, run it again. The exit code is not 0 if anything could not be imported.
+    Import(ImportArgs),
     /// Write and try plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -61,6 +67,65 @@ pub struct ExportArgs {
     /// Only this session.
     #[arg(long)]
     pub session: Option<String>,
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ImportArgs {
+    /// A file that `sessiond export` has written; `-` is the standard input.
+    pub file: Option<PathBuf>,
+    /// Where to put it.
+    #[command(flatten)]
+    pub target: ImportTarget,
+    /// Another source than a file.
+    #[command(subcommand)]
+    pub source: Option<ImportSource>,
+}
+
+/// Where else sessions may come from.
+#[derive(Debug, Subcommand)]
+pub enum ImportSource {
+    /// Read a Redis that trpc-agent-go has written, in both of its layouts. Nothing is written there.
+    Trpc(TrpcArgs),
+}
+
+/// Which sessions of trpc-agent-go to import.
+#[derive(Debug, Args)]
+pub struct TrpcArgs {
+    /// The Redis to read: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `unix://PATH`.
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The key prefix that trpc-agent-go is configured with.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// Only this app's sessions.
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Only this user's.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Where to put it.
+    #[command(flatten)]
+    pub target: ImportTarget,
+}
+
+/// Where to put what is imported, and how.
+#[derive(Debug, Args)]
+pub struct ImportTarget {
+    /// The configuration that the daemon runs with. A Redis store is written directly; the embedded
+    /// store is given a file through `server.admin_socket`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Past the append hooks: what is imported is stored as it is. This is for the operator.
+    #[arg(long)]
+    pub bypass_hooks: bool,
+    /// Note here how far it is, and go on from there after an interruption.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Read and compare everything, and write nothing. No hook runs.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What authors of plugins do.

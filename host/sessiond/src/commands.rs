@@ -2,8 +2,10 @@
 
 mod check;
 mod export;
+mod import;
 mod plugin;
 mod serve;
+mod socket;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve { config } => serve::run(config.as_deref()).await,
             Command::Check { config } => check::run(&config).await,
             Command::Export(args) => export::run(&args).await,
+            Command::Import(args) => import::run(&args).await,
             Command::Plugin(command) => match command {
                 PluginCommand::New { lang, name } => plugin::new::run(lang, &name),
                 PluginCommand::Check { file } => plugin::check::run(&file).await,

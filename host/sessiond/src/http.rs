@@ -123,7 +123,9 @@ pub fn client_router(api: Api) -> Router {
 
 /// What the operator reaches, on a unix socket.
 pub fn admin_router(api: Api) -> Router {
-    let router = Router::new().route("/v1/admin/export", get(admin::export));
+    let router = Router::new()
+        .route("/v1/admin/export", get(admin::export))
+        .route("/v1/admin/import", post(admin::import));
     router.fallback(no_route).layer(from_fn(guard::observe)).with_state(api)
 }
 

@@ -12,3 +12,4 @@ pub mod plugins;
 pub mod telemetry;
 
 mod export;
+mod import;

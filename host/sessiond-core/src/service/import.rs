@@ -15,6 +15,7 @@ use crate::store::edit::Place;
 use crate::store::whole::{Origin, Whole};
 use crate::store::{SessionHeader, StoreError};
 use crate::summary::Summary;
+use crate::time::Time;
 use crate::view::json::summary_body;
 use crate::workers::summary::text_and_topics;
 
@@ -102,7 +103,8 @@ impl SessionService {
         let whole = whole.as_of(fork.to.unwrap_or(u64::MAX))?;
         let (user, session) = (key.user().to_owned(), key.session().to_owned());
         let origin = Some(Origin { user, session, sequence: whole.last_sequence });
-        let whole = Whole { origin, tracks: Vec::new(), created_at: self.now(), ..whole };
+        let now = Time::from_nanos(i64::MAX);
+        let whole = Whole { origin, tracks: Vec::new(), created_at: now, updated_at: now, ..whole };
         match self.import(call, &target, whole, Screening::Hooks).await? {
             Imported::Stored(header) => Ok((target, header)),
             Imported::Exists(_) => Err(Error::Exists),
