@@ -63,6 +63,18 @@ async fn a_loss_is_seen() {
     round("master-killed-lagging", 1).await;
 }
 
+/// R47: what one of two replicas has is not lost, though the other lags and the master is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_waited_for_is_lost() {
+    round("master-killed-waiting", 1).await;
+}
+
+/// R47: of a Cluster, one master is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_of_a_cluster_is_killed() {
+    round("cluster-master-killed", 1).await;
+}
+
 /// R31: of a session that is deleted under way nothing is left, and nothing comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletes_meet_writes() {

@@ -27,8 +27,13 @@ pub(super) enum Redis {
     One,
     /// One server that writes all to its disk, behind a proxy.
     OneOnDisk,
-    /// A master and two replicas, behind Sentinels.
+    /// A master and two replicas, behind Sentinels; the daemons find the master by a proxy that
+    /// follows it.
+    Followed,
+    /// A master and two replicas, behind Sentinels, which the daemons ask.
     Sentinel,
+    /// Three masters and three replicas.
+    Cluster,
 }
 
 /// What is done at one moment.
@@ -82,9 +87,20 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault { expect: Expect::Wiped, ..one("redis-wiped", Strike::Restart(Data::Wiped), millis(0)) },
     Fault {
-        redis: Redis::Sentinel,
+        redis: Redis::Followed,
         expect: Expect::Loss,
         ..one("master-killed-lagging", Strike::KillMaster { behind: 2 }, millis(0))
+    },
+    // One replica lags, and the other has what was acknowledged.
+    Fault {
+        redis: Redis::Sentinel,
+        options: "wait_replicas = 1\n",
+        ..one("master-killed-waiting", Strike::KillMaster { behind: 1 }, millis(0))
+    },
+    Fault {
+        redis: Redis::Cluster,
+        options: "wait_replicas = 1\n",
+        ..one("cluster-master-killed", Strike::KillMaster { behind: 0 }, millis(0))
     },
 ];
 

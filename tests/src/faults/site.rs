@@ -8,11 +8,14 @@ use super::load::{Load, SESSIONS, sessions};
 use crate::client::Client;
 use crate::daemon::Daemon;
 use crate::proxy::{Network, Proxy};
-use crate::redis_sentinel::RedisSentinel;
+use crate::redis_cluster::RedisCluster;
+use crate::redis_sentinel::{MASTER, RedisSentinel};
 use crate::redis_server::RedisServer;
 use crate::wait::eventually;
 
 const IN_MEMORY: [&str; 4] = ["--save", "", "--appendonly", "no"];
+/// The key of a session that is written, whose master is killed.
+const A_SESSION: &str = "sd:{load:user-0}:h:s";
 /// How many appends are acknowledged while replicas fall behind.
 const BEHIND: usize = 100;
 const ON_DISK: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
@@ -22,14 +25,15 @@ const ON_DISK: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync"
 enum Servers {
     One(RedisServer),
     Sentinel(RedisSentinel),
+    Cluster(RedisCluster),
 }
 
 /// All that a round runs on.
 #[derive(Debug)]
 pub(super) struct Site {
     servers: Servers,
-    /// Between the daemons and the server, or the master of the servers.
-    proxy: Proxy,
+    /// Between the daemons and the server, unless they find it themselves.
+    proxy: Option<Proxy>,
     daemons: Vec<Daemon>,
 }
 
@@ -38,18 +42,22 @@ impl Site {
         let servers = match fault.redis {
             Redis::One => Servers::One(RedisServer::start_with(&IN_MEMORY).await),
             Redis::OneOnDisk => Servers::One(RedisServer::start_with(&ON_DISK).await),
-            Redis::Sentinel => Servers::Sentinel(RedisSentinel::start().await),
+            Redis::Followed | Redis::Sentinel => Servers::Sentinel(RedisSentinel::start().await),
+            Redis::Cluster => Servers::Cluster(RedisCluster::start().await),
         };
-        let port = match &servers {
-            Servers::One(server) => server.port(),
-            Servers::Sentinel(sentinel) => sentinel.servers()[sentinel.master().await].port(),
+        let (proxy, place) = match &servers {
+            Servers::One(server) => behind_proxy(server.port()).await,
+            Servers::Sentinel(sentinel) if fault.redis == Redis::Followed => {
+                behind_proxy(sentinel.servers()[sentinel.master().await].port()).await
+            }
+            Servers::Sentinel(sentinel) => {
+                let (master, nodes) = (MASTER, sentinel.urls());
+                (None, format!("sentinel = {{ master = {master:?}, nodes = {nodes:?} }}\n"))
+            }
+            Servers::Cluster(cluster) => (None, format!("cluster.nodes = {:?}\n", cluster.urls())),
         };
-        let proxy = Proxy::start(port).await;
-        let url = format!("redis://127.0.0.1:{}", proxy.port());
-        let config = format!(
-            "[session]\nevent_limit = \"unlimited\"\n[redis]\nurl = {url:?}\n{}",
-            fault.options
-        );
+        let config =
+            format!("[session]\nevent_limit = \"unlimited\"\n[redis]\n{place}{}", fault.options);
         let daemons = vec![Daemon::start(&config).await, Daemon::start(&config).await];
         Self { servers, proxy, daemons }
     }
@@ -66,9 +74,9 @@ impl Site {
                 self.daemons.push(daemon.again().await);
             }
             (Strike::Network(network), _) => {
-                self.proxy.set(network);
+                self.set_network(network);
                 tokio::time::sleep(fault.lasts).await;
-                self.proxy.set(Network::Good);
+                self.set_network(Network::Good);
             }
             (Strike::KillConnections, Servers::One(server)) => {
                 let _: i64 = server.ask("CLIENT KILL TYPE normal").await;
@@ -80,11 +88,26 @@ impl Site {
             }
             (Strike::Restart(data), Servers::One(server)) => server.restart(data).await,
             (Strike::KillMaster { behind }, Servers::Sentinel(sentinel)) => {
-                let port = kill_master(sentinel, behind, load, &self.proxy).await;
-                self.proxy.lead_to(port);
-                self.proxy.set(Network::Good);
+                let port = kill_master(sentinel, behind, load, self.proxy.as_ref()).await;
+                if let Some(proxy) = &self.proxy {
+                    proxy.lead_to(port);
+                    proxy.set(Network::Good);
+                }
+            }
+            (Strike::KillMaster { .. }, Servers::Cluster(cluster)) => {
+                cluster.wait_until_whole().await;
+                let old = cluster.master_of(A_SESSION).await;
+                cluster.kill(old);
+                cluster.promoted(A_SESSION, old).await;
+                cluster.restart(old).await;
             }
             (strike, servers) => panic!("{strike:?} does not go with {servers:?}"),
+        }
+    }
+
+    fn set_network(&self, network: Network) {
+        if let Some(proxy) = &self.proxy {
+            proxy.set(network);
         }
     }
 
@@ -106,13 +129,20 @@ impl Site {
     }
 }
 
+/// A proxy, and the key of the table `[redis]` that leads there.
+async fn behind_proxy(port: u16) -> (Option<Proxy>, String) {
+    let proxy = Proxy::start(port).await;
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    (Some(proxy), format!("url = {url:?}\n"))
+}
+
 /// Kills the master, after so many replicas have fallen behind, and has the old one back as a
 /// replica. Returns the port of the new one.
 async fn kill_master(
     sentinel: &mut RedisSentinel,
     behind: usize,
     load: &Load,
-    proxy: &Proxy,
+    proxy: Option<&Proxy>,
 ) -> u16 {
     sentinel.wait_until_whole().await;
     let old = sentinel.master().await;
@@ -125,7 +155,9 @@ async fn kill_master(
         let _: i64 = sentinel.servers()[old].ask("CLIENT KILL TYPE replica").await;
         load.more(BEHIND).await;
     }
-    proxy.set(Network::Cut);
+    if let Some(proxy) = proxy {
+        proxy.set(Network::Cut);
+    }
     sentinel.kill(old);
     for replica in &lagging {
         sentinel.servers()[*replica].thaw();
