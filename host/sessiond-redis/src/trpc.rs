@@ -112,6 +112,9 @@ pub struct TrpcSource {
     address: String,
 }
 
+/// Fields and values of a hash.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Why a part could not be read.
 #[derive(Debug)]
 enum Trouble {

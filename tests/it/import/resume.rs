@@ -94,6 +94,39 @@ async fn a_checkpoint_spares_what_is_done() {
     assert!(!std::path::Path::new(&file).exists(), "it is of no use any more");
 }
 
+/// A file, too, may be gone on with: with a checkpoint from a session on, without one from the start.
+#[tokio::test]
+async fn a_killed_import_of_a_file_is_run_again() {
+    let (one, two) = (Move::new().await, Move::new().await);
+    many(&one).await;
+    one.import(&[]).await.expect(true);
+    let (file, checkpoint) = (two.path("in.ndjson"), two.path("checkpoint"));
+    std::fs::write(&file, one.run(&["export", "--raw"]).await.expect(true).out).unwrap();
+    let args = ["import", &file, "--checkpoint", &checkpoint];
+    let mut child = two.command(&args).spawn().unwrap();
+    let noted = || std::path::Path::new(&checkpoint).exists();
+    eventually("something is noted", async || noted().then_some(())).await;
+    child.kill().await.unwrap();
+    assert!(noted(), "it was over before it could be killed");
+    let again = two.run(&args).await.expect(true);
+    again.says(&format!("read      {SESSIONS} sessions"));
+    assert_whole(&two).await;
+    let run = two.run(&["import", &file]).await.expect(true);
+    run.says(&format!("skipped   {SESSIONS} sessions"));
+}
+
+/// The store keeps the newest entries only, and that is no difference the next time.
+#[tokio::test]
+async fn what_the_store_let_go_of_is_no_difference() {
+    let moved = Move::with_config("[session]\nevent_limit = 4\n").await;
+    many(&moved).await;
+    moved.import(&["--user", "u1"]).await.expect(true).says("written   100 sessions");
+    let (there, _) = moved.session("a", "u1", "s1").await;
+    let sequences: Vec<_> = there.entries.iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, [7, 8, 9, 10]);
+    moved.import(&["--user", "u1"]).await.expect(true).says("skipped   100 sessions");
+}
+
 /// A thousand sessions are in memory one at a time.
 #[tokio::test]
 async fn memory_does_not_grow_with_the_source() {

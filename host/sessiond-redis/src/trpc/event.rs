@@ -6,8 +6,7 @@ use sessiond_core::dialect::Dialect;
 use sessiond_core::event::{Event, Received, StoredEvent};
 use sessiond_core::time::Time;
 
-use super::{Finding, Trouble, TrpcSource, on};
-use crate::codec::Fields;
+use super::{Finding, Pairs, Trouble, TrpcSource, on};
 
 /// How many events are read at once.
 const PAGE: usize = 500;
@@ -118,7 +117,7 @@ impl TrpcSource {
         loop {
             let mut scan = on("HSCAN", data);
             scan.arg(cursor).arg("COUNT").arg(PAGE);
-            let (next, pairs): (u64, Fields) = self.read(&scan, data).await?;
+            let (next, pairs): (u64, Pairs) = self.read(&scan, data).await?;
             lost.extend(pairs.into_iter().map(|(id, _)| id).filter(|id| !known.contains(id)));
             if next == 0 {
                 break;

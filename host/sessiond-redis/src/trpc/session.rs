@@ -8,8 +8,7 @@ use sessiond_core::time::Time;
 
 use super::event::Events;
 use super::record::Record;
-use super::{Content, Finding, Found, Place, Trouble, TrpcSource, on, summary};
-use crate::codec::Fields;
+use super::{Content, Finding, Found, Pairs, Place, Trouble, TrpcSource, on, summary};
 
 /// How many sessions of a user are named at once.
 const PAGE: usize = 100;
@@ -50,7 +49,7 @@ impl TrpcSource {
         let name = |kind: &str| self.names.hashidx(kind, app, user, id);
         let mut findings = Vec::new();
         let events = self.hashidx_events(&name("evtidx:time"), &name("evtdata")).await;
-        let events = self.or_none(events, &mut findings)?;
+        let events = keep(events, &mut findings)?.unwrap_or_else(Events::none);
         let sums = name("sesssum");
         let texts = self.read::<Option<Vec<u8>>>(&on("GET", &sums), &sums).await;
         let texts = keep(texts, &mut findings)?.flatten();
@@ -75,7 +74,7 @@ impl TrpcSource {
         let hash = self.names.zset("sess", &user.0, &user.1);
         let mut scan = on("HSCAN", &hash);
         scan.arg(cursor).arg("COUNT").arg(PAGE);
-        let (next, pairs): (u64, Fields) = self.read(&scan, &hash).await?;
+        let (next, pairs): (u64, Pairs) = self.read(&scan, &hash).await?;
         let (mut places, mut findings) = (Vec::new(), Vec::new());
         for (name, _) in pairs {
             match String::from_utf8(name) {
@@ -113,7 +112,7 @@ impl TrpcSource {
         let name = |kind: &str| self.names.zset(kind, app, &format!("{user}:{id}"));
         let mut findings = Vec::new();
         let events = self.zset_events(&name("event")).await;
-        let events = self.or_none(events, &mut findings)?;
+        let events = keep(events, &mut findings)?.unwrap_or_else(Events::none);
         let sums = self.names.zset("sesssum", app, user);
         let mut get = on("HGET", &sums);
         get.arg(id);
@@ -140,25 +139,22 @@ impl TrpcSource {
         findings: &mut Vec<Finding>,
     ) -> Result<Vec<String>, Trouble> {
         let mut names = record.tracks(at, findings);
-        let more = self.read::<Vec<Vec<u8>>>(&on("SMEMBERS", listed), listed).await;
-        let mut more: Vec<String> = Vec::from_iter(
-            keep(more, findings)?
-                .into_iter()
-                .flatten()
-                .filter_map(|name| String::from_utf8(name).ok()),
-        );
+        let members = self.read::<Vec<Vec<u8>>>(&on("SMEMBERS", listed), listed).await;
+        let mut more: Vec<String> = Vec::new();
+        for name in keep(members, findings)?.into_iter().flatten() {
+            match String::from_utf8(name) {
+                Ok(name) => more.push(name),
+                Err(error) => {
+                    let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                    let at = format!("{listed} (track {name:?})");
+                    findings.push(Finding::lost(at, "its name is not UTF-8"));
+                }
+            }
+        }
         more.sort();
         more.retain(|name| !names.contains(name));
         names.extend(more);
         Ok(names)
-    }
-
-    fn or_none(
-        &self,
-        events: Result<Events, Trouble>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<Events, Trouble> {
-        Ok(keep(events, findings)?.unwrap_or_else(Events::none))
     }
 }
 
