@@ -392,7 +392,8 @@ impl SessionStore for EmbeddedStore {
         world.forget(key);
         let generation = world.next_generation(now);
         let updated_at = world.update_time(now);
-        let mut record = Record::of_whole(whole, generation, now);
+        let whole = whole.clone().within(self.rules.event_limit);
+        let mut record = Record::of_whole(&whole, generation, now);
         let taken = |time: Time| {
             let user = world.users.get(key.user_key());
             user.is_some_and(|user| user.by_update.iter().any(|(at, _)| *at == time))

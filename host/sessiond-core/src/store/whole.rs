@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::edit::{Place, undone};
+use super::edit::{Place, open_calls, undone};
 use super::{Fate, Seen, SessionHeader, StoreError};
 use crate::digest::DigestKey;
 use crate::event::{EntryKind, StoredEvent};
@@ -106,6 +106,20 @@ impl Whole {
         }
         self.last_sequence = sequence;
         Ok(self)
+    }
+
+    /// The same, without what is older than so many of the newest entries: a store keeps no more of
+    /// it than of any session. An open call holds back the cut, as at an append.
+    #[must_use]
+    pub fn within(mut self, limit: Option<u64>) -> Self {
+        let Some(limit) = limit else { return self };
+        let mut first = (self.last_sequence + 1).saturating_sub(limit);
+        let held = open_calls(&self.places).into_iter().map(|(_, sequence)| sequence);
+        let held = held.filter(|call| self.last_sequence - call < limit.saturating_mul(2)).min();
+        first = held.map_or(first, |call| first.min(call));
+        self.places.retain(|place| place.sequence >= first);
+        self.floor = self.floor.max(first.saturating_sub(1)).min(self.last_sequence);
+        self
     }
 
     /// The sequence of the oldest entry that is kept.

@@ -37,6 +37,7 @@ impl RedisStore {
         whole: &Whole,
     ) -> Result<Option<SessionHeader>, StoreError> {
         let keys = self.keyspace.session(key);
+        let whole = &whole.clone().within(self.terms.event_limit);
         let number = Uuid::now_v7().simple().to_string();
         let tracks = whole.tracks.iter().enumerate().filter(|(_, (_, events))| !events.is_empty());
         let staging = Staging {
