@@ -9,6 +9,7 @@ pub mod demo;
 pub mod faults;
 pub mod proxy;
 pub mod redis_cluster;
+pub mod redis_cost;
 pub mod redis_keys;
 pub mod redis_sentinel;
 pub mod redis_server;

@@ -98,11 +98,15 @@ end
 floor = math.max(floor, first - 1)
 -- Whether the last write was under a configuration without a time to live.
 local endless = expires == 0
+-- Times to live are not begun anew with every write of a burst: a thousandth of one, and half a second
+-- at most, is not worth as much as the rest of a write.
+local lags = fresh or endless or ttl == 0 or
+  math.abs(ms + ttl - expires) >= math.min(ttl / 1000, 500)
 local stamp
 if stores then
   updated = fresh and first_update(updated, time) or math.max(time[1] * 1000000 + time[2], updated + 1)
   stamp = string.format('%d', updated)
-  expires = ttl > 0 and ms + ttl or 0
+  if lags then expires = ttl > 0 and ms + ttl or 0 end
   if fresh then
     created = updated
   else
@@ -129,6 +133,7 @@ if outbox ~= '' then
 end
 
 local user_changes = fresh
+local renew = lags
 at = from
 for k = 1, count do
   local dropped = string.byte(ARGV[at]) == 45
@@ -146,10 +151,15 @@ for k = 1, count do
       local stop = change('HDEL', KEYS[5], change('HSET', KEYS[5], user))
       if stop > user + 2 then user_changes = true end
     end
-    redis.call('RPUSH', KEYS[2], struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo)
+    local length =
+      redis.call('RPUSH', KEYS[2], struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo)
+    -- A key that is new has no time to live yet.
+    if length == 1 then renew = true end
   end
   if not earlier[k] and not fresh then
+    if held == 0 then renew = true end
     if limit and held >= limit then
+      renew = true
       if redis.call('EXISTS', KEYS[3]) == 1 then
         redis.call('UNLINK', KEYS[4])
         redis.call('RENAME', KEYS[3], KEYS[4])
@@ -181,7 +191,7 @@ if not stores then
   reply[5] = left
 else
   redis.call('ZADD', KEYS[6], stamp, ARGV[1])
-  reply[5] = keep_session(rare, ttl, ms, endless)
+  reply[5] = renew and keep_session(rare, ttl, ms, endless) or expires - ms
 end
 if fresh then
   forget_expired(KEYS[6], KEYS[7], string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]), ms)
