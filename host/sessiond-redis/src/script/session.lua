@@ -90,6 +90,15 @@ local function change(command, key, list)
   return stop + 1
 end
 
+-- Calls a command with all values of a list, of which pairs stay together.
+local function call_all(command, key, values)
+  local answer
+  for i = 1, #values, 1000 do
+    answer = redis.call(command, key, unpack(values, i, math.min(i + 999, #values)))
+  end
+  return answer
+end
+
 -- Adds the fields of the session's hash that an entry changes. `list` is where the fields to set stand
 -- with their values, and those to remove after them.
 local function changed_fields(list, fields)

@@ -134,6 +134,7 @@ end
 
 local user_changes = fresh
 local renew = lags
+local entries, remembered = {}, {}
 at = from
 for k = 1, count do
   local dropped = string.byte(ARGV[at]) == 45
@@ -151,25 +152,41 @@ for k = 1, count do
       local stop = change('HDEL', KEYS[5], change('HSET', KEYS[5], user))
       if stop > user + 2 then user_changes = true end
     end
-    local length =
-      redis.call('RPUSH', KEYS[2], struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo)
-    -- A key that is new has no time to live yet.
-    if length == 1 then renew = true end
+    local element = struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo
+    if count == 1 then
+      if redis.call('RPUSH', KEYS[2], element) == 1 then renew = true end
+    else
+      entries[#entries + 1] = element
+    end
   end
   if not earlier[k] and not fresh then
     if held == 0 then renew = true end
     if limit and held >= limit then
       renew = true
+      if count > 1 then call_all('HSET', KEYS[3], remembered) end
+      remembered = {}
       if redis.call('EXISTS', KEYS[3]) == 1 then
         redis.call('UNLINK', KEYS[4])
         redis.call('RENAME', KEYS[3], KEYS[4])
       end
       held = 0
     end
-    redis.call('HSET', KEYS[3], ARGV[12 + k], ARGV[12 + count + k] .. (dropped and reply[7 + k] or 's' .. struct.pack('<d', reply[7 + k])))
+    local what = ARGV[12 + count + k] ..
+      (dropped and reply[7 + k] or 's' .. struct.pack('<d', reply[7 + k]))
+    if count == 1 then
+      redis.call('HSET', KEYS[3], ARGV[12 + k], what)
+    else
+      remembered[#remembered + 1] = ARGV[12 + k]
+      remembered[#remembered + 1] = what
+    end
     held = held + 1
   end
   at = at + (dropped and 1 or 6 + ARGV[at + 5])
+end
+-- Of a batch, all at once. A key that is new has no time to live yet.
+if count > 1 then
+  call_all('HSET', KEYS[3], remembered)
+  if call_all('RPUSH', KEYS[2], entries) == #entries then renew = true end
 end
 if trimmed > 0 then redis.call('LTRIM', KEYS[2], trimmed, -1) end
 
