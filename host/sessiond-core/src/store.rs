@@ -5,19 +5,21 @@
 
 pub mod edit;
 pub mod embedded;
+mod error;
 pub mod lease;
+mod rules;
 pub mod whole;
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::edit::Edit;
+pub use self::error::StoreError;
 use self::lease::{Lease, LeaseRequest};
+pub use self::rules::{StoreRules, TtlRefresh};
 use self::whole::{Origin, SessionTtl, TrackEvent, Whole};
 use crate::digest::{Digest, DigestKey};
 use crate::event::{Event, StoredEvent};
@@ -25,119 +27,6 @@ use crate::key::{AppKey, SessionKey, UserKey};
 use crate::state::{ScopedState, StateDelta, StateMap};
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
-
-/// When a session's time to live begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TtlRefresh {
-    /// With every write.
-    Write,
-    /// With every write and every read.
-    Read,
-}
-
-/// The rules that hold for all sessions of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreRules {
-    /// The most entries that a session keeps. None: all.
-    pub event_limit: Option<u64>,
-    /// How long a session lives without being touched. None: for ever.
-    pub session_ttl: Option<Duration>,
-    /// How long an app's state lives without being touched.
-    pub app_state_ttl: Option<Duration>,
-    /// How long a user's state lives without being touched.
-    pub user_state_ttl: Option<Duration>,
-    /// What touches a session.
-    pub ttl_refresh: TtlRefresh,
-    /// How long a tool call without an answer holds back the trimming.
-    pub open_call_max_age: Duration,
-    /// How long a track lives without being appended to, and never longer than its session. None: as
-    /// long as its session.
-    pub track_ttl: Option<Duration>,
-}
-
-impl Default for StoreRules {
-    fn default() -> Self {
-        Self {
-            event_limit: Some(1_000),
-            session_ttl: None,
-            app_state_ttl: None,
-            user_state_ttl: None,
-            ttl_refresh: TtlRefresh::Write,
-            open_call_max_age: Duration::from_secs(3_600),
-            track_ttl: None,
-        }
-    }
-}
-
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// There is no such session.
-    #[error("the session does not exist")]
-    NotFound,
-    /// The session was deleted and created again since the caller saw it.
-    #[error("the session was created again: its generation is {current} now")]
-    OtherGeneration {
-        /// The generation that it has.
-        current: u64,
-    },
-    /// The session was written since the caller saw it.
-    #[error("the session was written meanwhile: its revision is {current} now")]
-    OtherRevision {
-        /// The generation that it has.
-        generation: u64,
-        /// The revision that it has.
-        current: u64,
-    },
-    /// An id was used before for another event.
-    #[error("the id {id:?} was used before for another event")]
-    IdConflict {
-        /// The id.
-        id: String,
-    },
-    /// Somebody else has the lease.
-    #[error("the session is leased by {holder:?} until {until}")]
-    Leased {
-        /// Who.
-        holder: String,
-        /// When the lease ends.
-        until: Time,
-    },
-    /// The history that is asked for is not kept any more.
-    #[error("the history before sequence {oldest} is not kept any more")]
-    NotKept {
-        /// The lowest sequence that can be gone back to.
-        oldest: u64,
-    },
-    /// No event that is kept is of that invocation.
-    #[error("no event that is kept is of the invocation {id:?}")]
-    NoInvocation {
-        /// Its id.
-        id: String,
-    },
-    /// The session has as many tracks as it may.
-    #[error("the session has {0} tracks already")]
-    TooManyTracks(usize),
-    /// The store cannot be reached, or does not answer in time.
-    #[error("the session store is unavailable")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// The write was made, and too few replicas had it in time. The same again is answered as
-    /// made, once they have it.
-    #[error("{got} of {wanted} replicas had the write in time")]
-    NotReplicated {
-        /// How many replicas must have it.
-        wanted: u32,
-        /// How many said so.
-        got: u32,
-    },
-    /// The store has no room left.
-    #[error("the session store is full")]
-    Full(#[source] Box<dyn Error + Send + Sync>),
-    /// The store holds what no version of this software has written.
-    #[error("the session store holds data that cannot be read")]
-    Corrupt(#[source] Box<dyn Error + Send + Sync>),
-}
 
 /// What is known of a session besides its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use sessiond_core::digest::DigestKey;
 use sessiond_core::key::SessionKey;
 use sessiond_core::state::StateValue;
-use sessiond_core::store::edit::{Edit, EditPlan, History, Place, Planned};
+use sessiond_core::store::edit::{Edit, EditPlan, History, Planned};
 use sessiond_core::store::whole::Whole;
 use sessiond_core::store::{Condition, Edited, Seen as SeenId, SessionHeader, StoreError};
 use sessiond_core::time::Time;
@@ -12,10 +12,11 @@ use super::RedisStore;
 use super::batch::{Common, begin, refusal};
 use super::read::Seen;
 use super::reading::lrange;
+use super::track::ID_MARK;
 use crate::client::Call;
-use crate::codec::{self, HeaderFields, Lease, backlog, doubles, place_text};
+use crate::codec::{self, HeaderFields, Lease, SessionFields, backlog, doubles, place_text};
 use crate::error::Error;
-use crate::keyspace::SessionKeys;
+use crate::keyspace::{SessionKeys, escape_track};
 use crate::schema::hex;
 use crate::script::EDIT;
 
@@ -146,59 +147,54 @@ impl RedisStore {
     pub(super) async fn copy_session(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
         let (call, keys) = (self.client.call(), self.keyspace.session(key));
         loop {
-            let all = lrange(&keys.entries, "0", "-1");
-            let Some(seen) = self.look(&call, &keys, Some(all)).await? else { return Ok(None) };
-            let mut tracks = Vec::new();
+            let Some(seen) = self.look(&call, &keys, None).await? else { return Ok(None) };
+            // All is read as of one moment; only the names of tracks must be known before.
             let names = seen.session.track_names();
-            let mut pipe = redis::pipe();
-            for name in &names {
-                pipe.add_command(lrange(
-                    &keys.track(&crate::keyspace::escape_track(name)),
-                    "0",
-                    "-1",
-                ));
+            let mut reads = vec![redis::cmd("TIME")];
+            for (name, key) in [("PTTL", &keys.hash), ("HGETALL", &keys.hash)] {
+                reads.push(redis::cmd(name).arg(key).take());
             }
-            pipe.cmd("HGETALL").arg(&keys.older_ids).cmd("HGETALL").arg(&keys.ids);
-            pipe.cmd("HMGET").arg(&keys.hash).arg("#g").arg("#n");
-            let mut reply = call.pipeline::<Vec<redis::Value>>(&pipe).await?.into_iter();
+            reads.push(lrange(&keys.entries, "0", "-1"));
+            for ids in [&keys.older_ids, &keys.ids] {
+                reads.push(redis::cmd("HGETALL").arg(ids).take());
+            }
+            reads.extend(
+                names.iter().map(|name| lrange(&keys.track(&escape_track(name)), "0", "-1")),
+            );
+            let mut reply = call.snapshot(&reads, &keys.hash).await?.into_iter();
+            let (seconds, micros) = codec::next(&mut reply)?;
+            let left = codec::next(&mut reply)?;
+            let lease = Lease { now: codec::millis(seconds, micros), left };
+            let Some(session) = SessionFields::read(codec::next(&mut reply)?)? else {
+                return Ok(None);
+            };
+            if session.track_names() != names {
+                continue;
+            }
+            let header = session.header.header(lease)?;
+            let mut places = codec::places(codec::next(&mut reply)?)?;
+            places.retain(|place| place.sequence >= header.first_sequence);
+            let ids = remembered(codec::next(&mut reply)?, codec::next(&mut reply)?)?;
+            let mut tracks = Vec::with_capacity(names.len());
             for name in names {
                 let events: Vec<Vec<u8>> = codec::next(&mut reply)?;
                 let events: Result<Vec<_>, _> =
                     events.into_iter().map(codec::track_event).collect();
-                tracks.push((name, events?));
+                // One whose time is over is gone, though its session still knows of it.
+                tracks.extend(Some(events?).filter(|it| !it.is_empty()).map(|it| (name, it)));
             }
-            let (older, newer): (codec::Fields, codec::Fields) =
-                (codec::next(&mut reply)?, codec::next(&mut reply)?);
-            let (generation, numbers): (Option<String>, Option<Vec<u8>>) = codec::next(&mut reply)?;
-            let (Some(generation), Some(numbers)) = (generation, numbers) else { continue };
-            // Otherwise something was written in between.
-            if (&generation, &numbers)
-                != (&seen.session.header.generation, &seen.session.header.numbers)
-            {
-                continue;
-            }
-            let ids: Result<Vec<(String, SeenId)>, Error> = older
-                .into_iter()
-                .chain(newer)
-                .filter(|(id, _)| id.first() != Some(&super::track::ID_MARK))
-                .map(|(id, seen)| Ok((codec::text(id)?, codec::seen(&seen)?)))
-                .collect();
-            let header = seen.header;
-            let kept = |place: &Place| place.sequence >= header.first_sequence;
-            let places = seen.tail.into_iter().filter(kept).collect();
-            let (ttl, session) = (seen.session.ttl(), seen.session);
-            return Ok(Some(Whole {
-                ttl,
-                tracks: tracks
-                    .into_iter()
-                    .filter(|(_, events): &(String, Vec<_>)| !events.is_empty())
-                    .collect(),
-                origin: session.origin,
-                ids: ids?,
-                ..Whole::of(&header, places, session.state, session.summaries)
-            }));
+            let (ttl, origin) = (session.ttl(), session.origin);
+            let whole = Whole::of(&header, places, session.state, session.summaries);
+            return Ok(Some(Whole { ttl, tracks, origin, ids, ..whole }));
         }
     }
+}
+
+/// The ids of the history that are remembered: those of tracks begin with a mark.
+fn remembered(older: codec::Fields, newer: codec::Fields) -> Result<Vec<(String, SeenId)>, Error> {
+    let all = older.into_iter().chain(newer);
+    let all = all.filter(|(id, _)| id.first() != Some(&ID_MARK));
+    all.map(|(id, seen)| Ok((codec::text(id)?, codec::seen(&seen)?))).collect()
 }
 
 /// The header at the end of a script's reply: generation, numbers, time, and time to live.
