@@ -52,7 +52,9 @@ async fn refused(name: &str, limits: &str, status: u16, code: &str, failure: &st
 #[tokio::test]
 async fn a_guest_that_loops() {
     let daemon = refused("spin", "time = \"100ms\"", 504, "plugin_time_out", "time-out").await;
-    assert!(daemon.log().contains("time-out: the call ran past `limits.time`"));
+    // From inside, or on a busy machine from outside.
+    let log = daemon.log();
+    assert!(log.contains("time-out: ") && log.contains("`limits.time`"), "{log}");
 }
 
 /// P42, P43: stopped at its limit, which is named.

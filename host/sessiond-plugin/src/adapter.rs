@@ -81,8 +81,10 @@ impl Plugin {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(HookError::failed(FailureKind::Trap, panic)),
             Err(_) => {
-                let message =
-                    format!("time-out: no answer within {time:?}; the guest waited in the host");
+                let message = format!(
+                    "time-out: no answer within the {time:?} of `limits.time`, and the guest did \
+                     not stop by itself"
+                );
                 Err(HookError::failed(FailureKind::TimeOut, CallError { message }))
             }
         }
