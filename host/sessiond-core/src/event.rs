@@ -182,11 +182,6 @@ impl Event {
         Self::of_sessiond(EntryKind::Track, body, StateDelta::default(), now)
     }
 
-    /// Gives an event of a track the id that reads show.
-    pub(crate) fn rename(&mut self, id: String) {
-        self.id = id;
-    }
-
     fn of_sessiond(kind: EntryKind, body: String, delta: StateDelta, now: Time) -> Self {
         Self {
             kind,

@@ -82,6 +82,23 @@ impl HookChain {
         self.append.iter().any(|hook| hook.moments().before)
     }
 
+    /// Passes one event through the before-hooks of an append. `Err` is the plugin that dropped it;
+    /// what a hook adds does not count.
+    ///
+    /// # Errors
+    /// As for [`HookChain::before_append`].
+    pub async fn before_one(
+        &self,
+        call: &CallContext,
+        subject: &Subject,
+        event: Event,
+    ) -> Result<Result<Arc<Event>, String>, ChainError> {
+        let screened = self.before_append(call, subject, vec![event]).await?;
+        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
+        let by = || screened.dropped_by.into_iter().flatten().next().unwrap_or_default();
+        Ok(kept.map(|kept| kept.event).ok_or_else(by))
+    }
+
     /// Runs the before-append hooks.
     ///
     /// # Errors

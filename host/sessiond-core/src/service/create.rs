@@ -103,7 +103,7 @@ impl SessionService {
     }
 
     /// The session is there whatever a read of it says, so a refusal is no error here.
-    async fn shown(&self, call: &CallContext, key: &SessionKey) -> Option<SessionView> {
+    pub(super) async fn shown(&self, call: &CallContext, key: &SessionKey) -> Option<SessionView> {
         let call = call.with_purpose(Purpose::Session);
         self.get(&call, key, ReadOptions::new(Purpose::Session, 0)).await.ok()
     }

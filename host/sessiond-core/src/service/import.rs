@@ -1,12 +1,10 @@
 //! Import and fork: a whole session on its way in.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
-use super::SessionService;
+use super::{Created, SessionService};
 use crate::error::Error;
-use crate::event::{EntryKind, Event, StoredEvent};
+use crate::event::{Event, StoredEvent};
 use crate::hook::CallContext;
 use crate::hook::chain::Pending;
 use crate::key::{SessionKey, Subject, UserKey};
@@ -93,7 +91,7 @@ impl SessionService {
         call: &CallContext,
         key: &SessionKey,
         fork: Fork,
-    ) -> Result<(SessionKey, SessionHeader), Error> {
+    ) -> Result<Created, Error> {
         let user = match fork.user {
             Some(user) => key.app_key().clone().user(user)?,
             None => UserKey::clone(key.user_key()),
@@ -106,7 +104,10 @@ impl SessionService {
         let now = Time::from_nanos(i64::MAX);
         let whole = Whole { origin, tracks: Vec::new(), created_at: now, updated_at: now, ..whole };
         match self.import(call, &target, whole, Screening::Hooks).await? {
-            Imported::Stored(header) => Ok((target, header)),
+            Imported::Stored(header) => {
+                let view = self.shown(call, &target).await;
+                Ok(Created { key: target, existed: false, header, view })
+            }
             Imported::Exists(_) => Err(Error::Exists),
         }
     }
@@ -205,11 +206,9 @@ impl SessionService {
     ) -> Result<Option<Summary>, Error> {
         let body = summary_body(&summary.text, &summary.topics);
         let event = Event::of_summary(body, self.now());
-        let screened = self.hooks.before_append(call, subject, vec![event]).await?;
-        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
-        let kept = kept.filter(|kept| kept.event.kind() == EntryKind::Summary);
+        let kept = self.hooks.before_one(call, subject, event).await?.ok();
         Ok(kept.map(|kept| {
-            let (text, topics) = text_and_topics(kept.event.body());
+            let (text, topics) = text_and_topics(kept.body());
             Summary { text, topics, ..summary }
         }))
     }
@@ -222,8 +221,7 @@ impl SessionService {
         body: String,
     ) -> Result<Option<String>, Error> {
         let event = Event::of_track(body, self.now());
-        let screened = self.hooks.before_append(call, subject, vec![event]).await?;
-        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
-        Ok(kept.map(|kept| Arc::unwrap_or_clone(kept.event).body().to_owned()))
+        let kept = self.hooks.before_one(call, subject, event).await?.ok();
+        Ok(kept.map(|kept| kept.body().to_owned()))
     }
 }

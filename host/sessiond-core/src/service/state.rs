@@ -128,11 +128,9 @@ impl SessionService {
     ) -> Result<Option<Event>, Error> {
         check_scope(&delta, scope)?;
         let event = self.state_event(delta)?;
-        let screened = self.hooks.before_append(call, subject, vec![event]).await?;
-        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
-        let Some(kept) = kept else { return Ok(None) };
-        check_scope(kept.event.delta(), scope)?;
-        Ok(Some(Event::clone(&kept.event)))
+        let Ok(kept) = self.hooks.before_one(call, subject, event).await? else { return Ok(None) };
+        check_scope(kept.delta(), scope)?;
+        Ok(Some(Event::clone(&kept)))
     }
 
     pub(super) fn state_event(&self, delta: StateDelta) -> Result<Event, Error> {

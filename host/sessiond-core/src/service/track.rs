@@ -126,8 +126,8 @@ impl SessionService {
         let page = self.store.read_track(key, track, after, limit).await?;
         let next = page.events.last().filter(|_| page.more).map(|event| event.sequence);
         let events = page.events.into_iter().map(|stored| {
-            let mut event = Event::of_track(stored.body, stored.time);
-            event.rename(format!("{}", stored.sequence));
+            let event = Event::of_track(stored.body, stored.time);
+            let event = event.with_id(stored.sequence.to_string());
             StoredEvent { sequence: stored.sequence, event }
         });
         let view = self.view(&subject, Some(page.header), events.collect());

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::{SessionHeader, StoreError};
 use crate::event::{EntryKind, Event, StoredEvent};
-use crate::state::StateValue;
+use crate::state::{StateMap, StateValue};
 use crate::summary::{Backlog, Summary};
 
 /// What to take out of a session's history.
@@ -80,7 +80,8 @@ impl Place {
         self.event.as_ref().is_some_and(|event| event.kind() == EntryKind::Event)
     }
 
-    fn is_turn(&self) -> bool {
+    /// Whether a turn of the user begins here.
+    pub(super) fn is_turn(&self) -> bool {
         self.is_event() && self.event.as_ref().is_some_and(|event| event.facts().user_turn)
     }
 }
@@ -289,9 +290,7 @@ impl History<'_> {
         }
         let stale: Vec<&Summary> =
             self.summaries.iter().filter(|summary| summary.last_sequence >= lost).collect();
-        let events: Vec<StoredEvent> =
-            emptied.iter().filter(|place| place.is_event()).filter_map(Place::stored).collect();
-        let less = Backlog::of(&events);
+        let less = backlog_of(&emptied);
         let whole_is_stale = stale.iter().any(|summary| summary.filter_key.is_empty());
         let emptied = emptied.into_iter().map(|place| Place { event: None, ..place }).collect();
         Some(EditPlan {
@@ -301,9 +300,26 @@ impl History<'_> {
             totals: header.totals.without(less),
             summarized: if whole_is_stale { Backlog::default() } else { header.summarized },
             open_calls: self.follows_calls.then(|| open_calls(kept())),
-            removed: events.len() as u64,
+            removed: less.events,
             ..self.from(header.first_sequence)
         })
+    }
+}
+
+/// What the events at these places amount to.
+pub(super) fn backlog_of<'a>(places: impl IntoIterator<Item = &'a Place>) -> Backlog {
+    let events = places.into_iter().filter(|place| place.is_event());
+    let stored: Vec<StoredEvent> = events.filter_map(Place::stored).collect();
+    Backlog::of(&stored)
+}
+
+/// Gives a state the values back that it had.
+pub(super) fn take_back(undo: Undo, state: &mut StateMap) {
+    for (key, value) in undo {
+        match value {
+            Some(value) => state.insert(key, value),
+            None => state.remove(&key),
+        };
     }
 }
 

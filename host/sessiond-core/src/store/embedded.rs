@@ -162,6 +162,15 @@ impl World {
         }
     }
 
+    /// A generation and a time for a new session. None: there is one.
+    fn begin(&mut self, key: &SessionKey, now: Time) -> Option<(u64, Time)> {
+        if self.record(key, now).is_ok() {
+            return None;
+        }
+        self.forget(key);
+        Some((self.next_generation(now), self.update_time(now)))
+    }
+
     /// Puts a new session there, which begins the time of its user's and app's state anew.
     fn put(&mut self, key: &SessionKey, record: Record, rules: &StoreRules, now: Time) {
         let app = self.apps.entry(key.app_key().clone()).or_default();
@@ -201,12 +210,7 @@ impl SessionStore for EmbeddedStore {
         first: &[Arc<Event>],
     ) -> Result<Option<SessionHeader>, StoreError> {
         let (mut world, now) = self.world();
-        if world.record(key, now).is_ok() {
-            return Ok(None);
-        }
-        world.forget(key);
-        let generation = world.next_generation(now);
-        let updated_at = world.update_time(now);
+        let Some((generation, updated_at)) = world.begin(key, now) else { return Ok(None) };
         let mut record = Record::new(generation, updated_at);
         for event in first {
             record.push(event, now, &self.rules);
@@ -363,7 +367,6 @@ impl SessionStore for EmbeddedStore {
         let updated_at = world.update_time(now);
         let record = world.record_mut(key, now)?;
         record.admit(condition, now)?;
-        record.admit_revision(condition)?;
         let Some(plan) = record.plan_edit(edit, &self.rules)? else {
             return Ok(Edited { header: record.header(), removed: 0, popped: Vec::new() });
         };
@@ -386,12 +389,7 @@ impl SessionStore for EmbeddedStore {
         whole: &Whole,
     ) -> Result<Option<SessionHeader>, StoreError> {
         let (mut world, now) = self.world();
-        if world.record(key, now).is_ok() {
-            return Ok(None);
-        }
-        world.forget(key);
-        let generation = world.next_generation(now);
-        let updated_at = world.update_time(now);
+        let Some((generation, updated_at)) = world.begin(key, now) else { return Ok(None) };
         let whole = whole.clone().within(self.rules.event_limit);
         let mut record = Record::of_whole(&whole, generation, now);
         let taken = |time: Time| {
@@ -418,7 +416,6 @@ impl SessionStore for EmbeddedStore {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
         record.admit(condition, now)?;
-        record.admit_revision(condition)?;
         record.ttl = ttl;
         record.touch(&self.rules, now);
         Ok(record.header())
@@ -452,7 +449,6 @@ impl SessionStore for EmbeddedStore {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
         record.admit(condition, now)?;
-        record.admit_revision(condition)?;
         let names = record.track_names(now);
         if names.len() >= MAX_TRACKS && !names.iter().any(|name| name == track) {
             return Err(StoreError::TooManyTracks(MAX_TRACKS));
@@ -496,7 +492,6 @@ impl SessionStore for EmbeddedStore {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
         record.admit(condition, now)?;
-        record.admit_revision(condition)?;
         record.tracks.remove(track);
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::edit::{Place, open_calls, undone};
+use super::edit::{Place, backlog_of, open_calls, take_back, undone};
 use super::{Fate, Seen, SessionHeader, StoreError};
 use crate::digest::DigestKey;
-use crate::event::{EntryKind, StoredEvent};
+use crate::event::StoredEvent;
 use crate::state::StateMap;
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
@@ -91,15 +91,8 @@ impl Whole {
         let from = self.places.partition_point(|place| place.sequence <= sequence);
         let later = self.places.split_off(from);
         self.ids.retain(|(_, seen)| !matches!(seen.fate, Fate::Stored(at) if at > sequence));
-        for (key, value) in undone(later.iter()) {
-            match value {
-                Some(value) => self.state.insert(key, value),
-                None => self.state.remove(&key),
-            };
-        }
-        let gone: Vec<_> = later.iter().filter_map(Place::stored).collect();
-        let is_event = |stored: &&StoredEvent| stored.event.kind() == EntryKind::Event;
-        self.totals = self.totals.without(Backlog::of(gone.iter().filter(is_event)));
+        take_back(undone(later.iter()), &mut self.state);
+        self.totals = self.totals.without(backlog_of(&later));
         self.summaries.retain(|summary| summary.last_sequence <= sequence);
         if !self.summaries.iter().any(|summary| summary.filter_key.is_empty()) {
             self.summarized = Backlog::default();
@@ -129,10 +122,8 @@ impl Whole {
 
     /// The sequence of the newest user's turn that is kept.
     pub fn last_user_turn(&self) -> Option<u64> {
-        let mut turns = self.places.iter().rev();
-        let is_turn =
-            |place: &&Place| place.event.as_ref().is_some_and(|event| event.facts().user_turn);
-        turns.find(is_turn).map(|place| place.sequence)
+        let mut latest = self.places.iter().rev();
+        latest.find(|place| place.is_turn()).map(|place| place.sequence)
     }
 
     /// A whole of entries that come from elsewhere, in ascending order. What they replaced in the
@@ -167,10 +158,8 @@ impl Whole {
     pub fn counted(mut self) -> Self {
         let boundary = self.summaries.iter().find(|summary| summary.filter_key.is_empty());
         let boundary = boundary.map_or(0, |summary| summary.last_sequence);
-        let entries: Vec<StoredEvent> = self.entries().collect();
-        let events = || entries.iter().filter(|entry| entry.event.kind() == EntryKind::Event);
-        self.totals = Backlog::of(events());
-        self.summarized = Backlog::of(events().filter(|entry| entry.sequence <= boundary));
+        self.totals = backlog_of(&self.places);
+        self.summarized = backlog_of(self.places.iter().filter(|place| place.sequence <= boundary));
         self
     }
 

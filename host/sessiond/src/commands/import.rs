@@ -19,10 +19,7 @@ use crate::telemetry;
 pub(super) async fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     match (&args.source, &args.file) {
         (Some(ImportSource::Trpc(args)), _) => trpc::run(args).await,
-        (None, Some(file)) => match &args.target {
-            target if target.config.is_some() => ndjson::run(file, target).await,
-            _ => anyhow::bail!("name the configuration of the store: --config FILE"),
-        },
+        (None, Some(file)) => ndjson::run(file, &args.target).await,
         (None, None) => anyhow::bail!(
             "say what to import: a file that `sessiond export` wrote, `-` for the standard input, or \
              `trpc --from URL`"

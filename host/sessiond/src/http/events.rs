@@ -104,13 +104,7 @@ pub(super) async fn around(State(api): State<Api>, mut ask: Ask) -> Result<Respo
 
 pub(super) async fn page(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
     let key = ask.session()?;
-    let limit = ask.params.number("limit")?.unwrap_or(DEFAULT_PAGE);
-    if limit == 0 {
-        return Err(Problem::bad_request(
-            "bad_parameter",
-            "the parameter \"limit\" is 0: ask for 1 or more",
-        ));
-    }
+    let limit = ask.params.page_limit(DEFAULT_PAGE)?;
     let mut options = ReadOptions::new(Purpose::Events, limit);
     options.after_sequence = ask.params.number("after_seq")?;
     options.before_sequence = ask.params.number("before_seq")?;

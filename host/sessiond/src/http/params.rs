@@ -44,6 +44,14 @@ impl Params {
         number.map(Some).ok_or_else(|| bad(name, "is no whole number in range"))
     }
 
+    /// Takes `limit`, of a page: it has a default, and is not 0.
+    pub(crate) fn page_limit(&mut self, default: u32) -> Result<u32, Problem> {
+        match self.number("limit")? {
+            Some(0) => Err(bad("limit", "is 0: ask for 1 or more")),
+            limit => Ok(limit.unwrap_or(default)),
+        }
+    }
+
     /// Takes a parameter that a rule reads. `form` says what it should be.
     pub(crate) fn parsed<T>(
         &mut self,

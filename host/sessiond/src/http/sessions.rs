@@ -54,7 +54,7 @@ pub(super) async fn create(State(api): State<Api>, mut ask: Ask) -> Result<Respo
 }
 
 /// What the get hooks let be seen; without that, what is known of the session.
-fn created_json(created: &Created) -> String {
+pub(super) fn created_json(created: &Created) -> String {
     match &created.view {
         Some(view) => view.to_json(),
         None => header_json(ObjectText::default(), created.key.session(), &created.header).end(),

@@ -71,12 +71,8 @@ fn item_of(item: Value<'_>) -> Result<TrackItem, Problem> {
 pub(super) async fn page(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
     let key = ask.session()?;
     let track = ask.last_name().to_owned();
-    let limit = ask.params.number("limit")?.unwrap_or(DEFAULT_PAGE);
+    let limit = ask.params.page_limit(DEFAULT_PAGE)?;
     let after = ask.params.number("after_seq")?.unwrap_or(0);
-    if limit == 0 {
-        let detail = "the parameter \"limit\" is 0: ask for 1 or more";
-        return Err(Problem::bad_request("bad_parameter", detail));
-    }
     let call = ask.call(Purpose::Track);
     ask.no_params()?;
     let page = api.service.track(&call, &key, &track, after, limit).await?;

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sessiond_core::hook::Purpose;
-use sessiond_core::read::ReadOptions;
 use sessiond_core::service::{EditReply, Fork};
 use sessiond_core::store::SessionHeader;
 use sessiond_core::store::edit::{Edit, Keep, To};
@@ -21,6 +20,7 @@ use super::ask::{Ask, unknown_verb};
 use super::fields::{Fields, JsonBody};
 use super::problem::Problem;
 use super::reply::{json, tagged};
+use super::sessions::created_json;
 
 /// The verbs, for the description.
 pub(super) const VERBS: [&str; 7] = ["pop", "trim", "clear", "rewind", "fork", "lease", "release"];
@@ -111,15 +111,8 @@ async fn fork(api: &Api, mut ask: Ask, fields: Fields<'_>) -> Result<Response, P
     fields.finish()?;
     let (key, call) = (ask.session()?, ask.call(Purpose::Fork));
     ask.no_params()?;
-    let (target, header) = api.service.fork(&call, &key, fork).await?;
-    let call = call.with_purpose(Purpose::Session);
-    // It is there, whatever a read of it says.
-    let view = api.service.get(&call, &target, ReadOptions::new(Purpose::Session, 0)).await;
-    let text = match view {
-        Ok(view) => view.to_json(),
-        Err(_) => header_json(ObjectText::default(), target.session(), &header).end(),
-    };
-    Ok(tagged(StatusCode::CREATED, &header, text))
+    let forked = api.service.fork(&call, &key, fork).await?;
+    Ok(tagged(StatusCode::CREATED, &forked.header, created_json(&forked)))
 }
 
 async fn lease(api: &Api, mut ask: Ask, fields: Fields<'_>) -> Result<Response, Problem> {

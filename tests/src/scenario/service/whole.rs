@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sessiond_core::error::Error;
-use sessiond_core::hook::{CallContext, Purpose};
+use sessiond_core::hook::CallContext;
 use sessiond_core::key::SessionKey;
-use sessiond_core::read::ReadOptions;
 use sessiond_core::service::{Fork, SessionService, TrackItem};
 use sessiond_core::store::edit::{Edit, Keep, To};
 use sessiond_core::store::lease::LeaseRequest;
@@ -41,9 +40,8 @@ pub(super) async fn verb(
         "fork" => {
             let text = |name: &str| with[name].as_str().map(str::to_owned);
             let fork = Fork { id: text("id"), user: text("user"), to: number(with, "to_seq") };
-            let (target, _) = service.fork(call, key, fork).await?;
-            let options = ReadOptions::new(Purpose::Session, 0);
-            return Ok(service.get(call, &target, options).await?.to_json());
+            let forked = service.fork(call, key, fork).await?;
+            return Ok(forked.view.expect("nobody refuses the read").to_json());
         }
         "lease" => {
             let holder = with["holder"].as_str().unwrap_or_default().to_owned();

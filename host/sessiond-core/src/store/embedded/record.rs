@@ -7,7 +7,7 @@ use super::{deadline, is_over};
 use crate::digest::Digest;
 use crate::event::{EntryKind, Event, StoredEvent};
 use crate::state::{Scope, StateMap};
-use crate::store::edit::{Edit, EditPlan, History, Place, Planned, Undo};
+use crate::store::edit::{Edit, EditPlan, History, Place, Planned, Undo, take_back};
 use crate::store::lease::Lease;
 use crate::store::whole::{Origin, SessionTtl, Whole};
 use crate::store::{
@@ -164,21 +164,14 @@ impl Record {
         live.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Checks what must hold for a write, but for the revision.
+    /// Checks what must hold for a write.
     pub(super) fn admit(&self, condition: Condition, now: Time) -> Result<(), StoreError> {
         if condition.generation.is_some_and(|wanted| wanted != self.generation) {
             return Err(StoreError::OtherGeneration { current: self.generation });
         }
-        match self.lease.as_ref().filter(|lease| lease.bars(condition.lease, now)) {
-            Some(lease) => {
-                Err(StoreError::Leased { holder: lease.holder.clone(), until: lease.until })
-            }
-            None => Ok(()),
+        if let Some(lease) = self.lease.as_ref().filter(|lease| lease.bars(condition.lease, now)) {
+            return Err(StoreError::Leased { holder: lease.holder.clone(), until: lease.until });
         }
-    }
-
-    /// Checks the revision that a write asks for.
-    pub(super) fn admit_revision(&self, condition: Condition) -> Result<(), StoreError> {
         if condition.revision.is_some_and(|wanted| wanted != self.revision) {
             let (generation, current) = (self.generation, self.revision);
             return Err(StoreError::OtherRevision { generation, current });
@@ -268,7 +261,6 @@ impl Record {
         let plan = Plan { earlier };
         if !plan.is_repeat() {
             self.admit(condition, now)?;
-            self.admit_revision(condition)?;
         }
         Ok(plan)
     }
@@ -411,12 +403,7 @@ impl Record {
                 *place = emptied.clone();
             }
         }
-        for (key, value) in &plan.state {
-            match value {
-                Some(value) => self.state.insert(key.clone(), value.clone()),
-                None => self.state.remove(key),
-            };
-        }
+        take_back(plan.state.clone(), &mut self.state);
         for filter_key in &plan.stale_summaries {
             self.summaries.remove(filter_key);
         }

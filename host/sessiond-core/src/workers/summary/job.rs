@@ -252,13 +252,8 @@ impl SummaryWork {
         let body = summary_body(&draft.text, &draft.topics);
         let event = Event::of_summary(body, self.clock.now());
         let subject = Subject::Session(request.key.clone());
-        let screened = self.hooks.before_append(&request.call, &subject, vec![event]).await?;
-        let kept = screened.events.into_iter().find(|pending| pending.item.is_some());
-        let Some(kept) = kept else {
-            let by = screened.dropped_by.into_iter().flatten().next();
-            return Ok(Err(by.unwrap_or_default()));
-        };
-        Ok(Ok(text_and_topics(kept.event.body())))
+        let kept = self.hooks.before_one(&request.call, &subject, event).await?;
+        Ok(kept.map(|kept| text_and_topics(kept.body())))
     }
 }
 
