@@ -7,7 +7,7 @@ use sessiond_core::digest::Digest;
 use sessiond_core::event::{Event, StoredEvent};
 use sessiond_core::state::{StateMap, StateValue};
 use sessiond_core::store::edit::{Place, Undo};
-use sessiond_core::store::lease::Lease as LiveLease;
+use sessiond_core::store::lease::Lease;
 use sessiond_core::store::whole::{Origin, SessionTtl, TrackEvent};
 use sessiond_core::store::{Fate, Seen, SessionHeader};
 use sessiond_core::summary::{Backlog, Summary};
@@ -23,7 +23,7 @@ pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// How long a key lives, as of a moment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lease {
+pub(crate) struct Lifetime {
     /// The moment, in milliseconds since 1970.
     pub(crate) now: i64,
     /// The time left in milliseconds. Below zero: it has no end.
@@ -34,7 +34,7 @@ pub(crate) struct Lease {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderFields {
     pub(crate) generation: String,
-    /// Seventeen of them: `session.lua` says which.
+    /// Seventeen of them: `numbers.lua` says which.
     pub(crate) numbers: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl HeaderFields {
     }
 
     /// The header, as of a moment.
-    pub(crate) fn header(&self, lease: Lease) -> Result<SessionHeader, Error> {
+    pub(crate) fn header(&self, lifetime: Lifetime) -> Result<SessionHeader, Error> {
         const WHAT: Error = Error::Unreadable("the header of a session");
         let time = |micros| i64::try_from(micros).map(Time::from_micros).map_err(|_| WHAT);
         let numbers = self.parsed()?;
@@ -69,7 +69,7 @@ impl HeaderFields {
             first_sequence: first,
             created_at: time(created)?,
             updated_at: time(updated)?,
-            expires_at: lease.end(i64::try_from(expires).map_err(|_| WHAT)?),
+            expires_at: lifetime.end(i64::try_from(expires).map_err(|_| WHAT)?),
             last_user_turn: (turn > 0).then_some(turn),
             totals: Backlog { events, tokens, turns },
             summarized: Backlog {
@@ -83,7 +83,7 @@ impl HeaderFields {
     }
 }
 
-impl Lease {
+impl Lifetime {
     /// When the key goes. What the last write knew of it is exact, but a read may have moved it.
     fn end(self, written: i64) -> Option<Time> {
         if self.left < 0 {
@@ -192,12 +192,12 @@ impl SessionFields {
     }
 
     /// The lease on it, if there is one.
-    pub(crate) fn lease(&self) -> Option<LiveLease> {
+    pub(crate) fn lease(&self) -> Option<Lease> {
         let mut parts = self.rare.as_deref()?.split(' ').skip(1);
         let millis: i64 = parts.next()?.parse().ok()?;
         let until = Time::from_micros(millis.saturating_mul(1_000));
         let token = parts.next()?.parse().ok()?;
-        Some(LiveLease { token, holder: self.holder.clone(), until })
+        Some(Lease { token, holder: self.holder.clone(), until })
     }
 
     /// The names of its tracks, in order. Some may be over.
@@ -402,23 +402,23 @@ mod tests {
                 2,
             ]),
         };
-        let header = fields.header(Lease { now: 1_758_000_059_000, left: 999 }).unwrap();
+        let header = fields.header(Lifetime { now: 1_758_000_059_000, left: 999 }).unwrap();
         assert_eq!((header.revision, header.last_sequence, header.first_sequence), (7, 12, 3));
         assert_eq!(header.updated_at.micros(), 1_758_000_000_000_009);
         assert_eq!(header.expires_at.unwrap().millis(), 1_758_000_060_000, "snaps to the write's");
         assert_eq!(header.last_user_turn, Some(11));
         assert_eq!((header.edits, header.floor), (1, 2));
         assert_eq!(header.backlog(), Backlog { events: 5, tokens: 100, turns: 2 });
-        let later = fields.header(Lease { now: 1_758_000_059_000, left: 5_000 }).unwrap();
+        let later = fields.header(Lifetime { now: 1_758_000_059_000, left: 5_000 }).unwrap();
         assert_eq!(later.expires_at.unwrap().millis(), 1_758_000_064_000, "a read has moved it");
-        let none = fields.header(Lease { now: 1_758_000_059_000, left: -1 }).unwrap();
+        let none = fields.header(Lifetime { now: 1_758_000_059_000, left: -1 }).unwrap();
         assert_eq!(none.expires_at, None);
     }
 
     #[test]
     fn what_is_not_ours_is_refused() {
         let fields = HeaderFields { numbers: doubles(&[1, 2, 3]), ..HeaderFields::default() };
-        assert!(fields.header(Lease { now: 0, left: 0 }).is_err());
+        assert!(fields.header(Lifetime { now: 0, left: 0 }).is_err());
         assert!(seen(b"short").is_err());
         assert!(seen(b"0123456789abcdefs1").is_err());
         let whole = place_text(&Place { sequence: 1, event: None, undo: vec![("k".into(), None)] });

@@ -26,7 +26,7 @@ macro_rules! script {
 /// Scripts that write a session begin with what they have in common.
 macro_rules! session_script {
     ($name:literal, $($part:literal),+) => {
-        script!($name, "script/keep.lua", "script/session.lua", $($part),+)
+        script!($name, "script/numbers.lua", "script/keep.lua", "script/session.lua", $($part),+)
     };
 }
 
@@ -49,7 +49,8 @@ pub(crate) static TOUCH: LazyLock<Script> = session_script!("touch", "script/tou
 pub(crate) static DELETE: LazyLock<Script> = session_script!("delete", "script/delete.lua");
 pub(crate) static LIST: LazyLock<Script> =
     script!("list", "script/forget_expired.lua", "script/list.lua");
-pub(crate) static SUMMARY: LazyLock<Script> = script!("summary", "script/summary.lua");
+pub(crate) static SUMMARY: LazyLock<Script> =
+    script!("summary", "script/numbers.lua", "script/summary.lua");
 pub(crate) static APP: LazyLock<Script> = script!("app", "script/app.lua");
 pub(crate) static CLEAR: LazyLock<Script> = script!("clear", "script/clear.lua");
 pub(crate) static FORGET: LazyLock<Script> = script!("forget", "script/forget.lua");

@@ -28,6 +28,8 @@ use crate::error::{Error, has_code};
 
 /// How many keys Redis looks at for one reply.
 const STEP: usize = 500;
+/// How many events, or entries of a track, are read at once.
+const PAGE: usize = 500;
 
 /// What to read.
 #[derive(Clone)]
@@ -243,6 +245,13 @@ impl TrpcSource {
     }
 
     /// Sends a command that reads a key, which may be of another type.
+    /// A page of a sorted set, from a place on. An empty one: there is no more.
+    async fn page(&self, key: &str, from: usize) -> Result<Vec<Vec<u8>>, Trouble> {
+        let mut range = on("ZRANGE", key);
+        range.arg(from).arg(from + PAGE - 1);
+        self.read(&range, key).await
+    }
+
     async fn read<T: FromRedisValue>(&self, command: &Cmd, key: &str) -> Result<T, Trouble> {
         match self.send(command).await {
             Err(Error::Command(error)) if has_code(&error, "WRONGTYPE") => {

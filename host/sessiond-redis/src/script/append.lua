@@ -13,25 +13,8 @@ if not generation then return {'missing'} end
 if ARGV[8] ~= '' and ARGV[8] ~= generation then return {'generation', generation} end
 
 local fresh = false
-local earlier, unseen = {}, count
-local known = {}
-if count == 1 then
-  known[1] = redis.call('HGET', KEYS[3], ARGV[13]) or redis.call('HGET', KEYS[4], ARGV[13])
-end
-for i = 1, count > 1 and count or 0, 1000 do
-  local stop = math.min(i + 999, count)
-  local now = redis.call('HMGET', KEYS[3], unpack(ARGV, 12 + i, 12 + stop))
-  local before = redis.call('HMGET', KEYS[4], unpack(ARGV, 12 + i, 12 + stop))
-  for k = i, stop do known[k] = now[k - i + 1] or before[k - i + 1] end
-end
-for k = 1, count do
-  local seen = known[k]
-  if seen then
-    if string.sub(seen, 1, 16) ~= ARGV[12 + count + k] then return {'conflict', k} end
-    earlier[k] = string.sub(seen, 17)
-    unseen = unseen - 1
-  end
-end
+local earlier, unseen, clash = look_up(13, count)
+if clash then return {'conflict', clash} end
 if ARGV[10] == '1' then return {'conflict', count + 1} end
 
 local time = redis.call('TIME')

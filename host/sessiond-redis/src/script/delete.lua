@@ -5,7 +5,7 @@
 
 local rare = redis.call('HGET', KEYS[1], '#r')
 if rare then
-  for track in string.gmatch(string.match(rare, '^%S+ %S+ %S+(.*)$'), '%S+') do
+  for track in tracks_of(rare) do
     redis.call('UNLINK', track_key(track))
   end
 end

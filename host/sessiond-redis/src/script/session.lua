@@ -8,20 +8,17 @@
 --       contradicts an earlier one, 11 the token of the lease that the writer holds, or '',
 --       12 track ttl in ms, or '' for as long as the session; what follows differs.
 --
--- The field '#n' of a session has its numbers, each as a double: 1 revision, 2 sequence of the last
--- entry, 3 of the first that is shown, 4 of the first in the list, 5 time of the last update in
--- microseconds, 6 end in ms or 0, 7 sequence of the last user's turn, 8 events, 9 tokens, 10 turns,
--- 11 ids in the hash of now, 12 how often it was edited, 13 the lowest sequence to rewind to, 14 when
--- it was created in microseconds, 15 to 17 events, tokens and turns that are summarized.
---
 -- The field '#r' of a session has what few sessions have: a time to live of its own in ms ('-' for
 -- none, 0 for no end), when a lease ends and its token, and the names of tracks, as in keys.
-
-local NUMBERS = '<ddddddddddddddddd'
 
 -- The key of a track.
 local function track_key(track)
   return string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1] - 2) .. 't:' .. ARGV[1] .. ':' .. track
+end
+
+-- The tracks of a session, one after the other.
+local function tracks_of(rare)
+  return string.gmatch(string.match(rare, '^%S+ %S+ %S+(.*)$'), '%S+')
 end
 
 -- The reply to a writer who does not hold the lease that there is.
@@ -43,14 +40,9 @@ end
 
 -- The time of the first update of a session: later than that of all others of the user, whatever the
 -- clock does. No two scripts run in the same microsecond, so later updates need no such care.
-local function first_update(updated, time)
-  local micros = time[1] * 1000000 + time[2]
-  local newest = redis.call('ZREVRANGE', KEYS[6], 0, 0)[1]
-  if newest then
-    if newest ~= ARGV[1] then updated = redis.call('ZSCORE', KEYS[6], newest) end
-    micros = math.max(micros, updated + 1)
-  end
-  return micros
+local function first_update(time)
+  local newest = redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+  return math.max(time[1] * 1000000 + time[2], newest[2] and newest[2] + 1 or 0)
 end
 
 -- Begins the time of the session anew, on all its keys. `relist` says that the list by expiry must
@@ -69,7 +61,7 @@ local function keep_session(rare, ttl, ms, relist)
     end
   end
   if rare and ARGV[12] == '' then
-    for track in string.gmatch(string.match(rare, '^%S+ %S+ %S+(.*)$'), '%S+') do
+    for track in tracks_of(rare) do
       if ttl > 0 then
         redis.call('PEXPIREAT', track_key(track), string.format('%d', ms + ttl))
       else
@@ -90,13 +82,69 @@ local function change(command, key, list)
   return stop + 1
 end
 
--- Calls a command with all values of a list, of which pairs stay together.
-local function call_all(command, key, values)
+-- Calls a command with some values of a list, by default with all; pairs stay together.
+local function call_all(command, key, values, from, to)
+  from, to = from or 1, to or #values
+  if to - from == 0 then return redis.call(command, key, values[from]) end
   local answer
-  for i = 1, #values, 1000 do
-    answer = redis.call(command, key, unpack(values, i, math.min(i + 999, #values)))
+  for i = from, to, 1000 do
+    answer = redis.call(command, key, unpack(values, i, math.min(i + 999, to)))
   end
   return answer
+end
+
+-- Looks ids up that stand from an argument on, with their digests after them. Returns what is
+-- remembered of each, without the digest, how many are new, and the number of the first that is
+-- remembered for something else.
+local function look_up(from, count)
+  local known
+  if count == 1 then
+    known = {redis.call('HGET', KEYS[3], ARGV[from]) or redis.call('HGET', KEYS[4], ARGV[from])}
+  else
+    known = {}
+    for i = 1, count, 1000 do
+      local first, stop = from + i - 1, from + math.min(i + 999, count) - 1
+      local now = redis.call('HMGET', KEYS[3], unpack(ARGV, first, stop))
+      local before = redis.call('HMGET', KEYS[4], unpack(ARGV, first, stop))
+      for k = 1, stop - first + 1 do known[i + k - 1] = now[k] or before[k] end
+    end
+  end
+  local earlier, unseen = {}, count
+  for k = 1, count do
+    local seen = known[k]
+    if seen then
+      if string.sub(seen, 1, 16) ~= ARGV[from + count + k - 1] then return nil, nil, k end
+      earlier[k] = string.sub(seen, 17)
+      unseen = unseen - 1
+    end
+  end
+  return earlier, unseen
+end
+
+-- Ids are remembered in two hashes: when that of now is full it becomes that of before. So both hold
+-- at least `limit` of them, and none need be looked up to be forgotten. This is how many the hash of
+-- now holds, with so many more.
+local function held_with(held, unseen, limit)
+  local all = held + unseen
+  if limit and all > limit then all = (math.min(held, limit) + unseen - 1) % limit + 1 end
+  return all
+end
+
+-- Remembers ids, each followed by what became of it. Returns whether a hash is new, and so has no time
+-- to live.
+local function remember(ids, held, limit)
+  local from = 1
+  local full = limit and 2 * math.max(limit - held, 0) + 1 or #ids + 1
+  for i = full, #ids, 2 * (limit or 1) do
+    call_all('HSET', KEYS[3], ids, from, i - 1)
+    from = i
+    if redis.call('EXISTS', KEYS[3]) == 1 then
+      redis.call('UNLINK', KEYS[4])
+      redis.call('RENAME', KEYS[3], KEYS[4])
+    end
+  end
+  call_all('HSET', KEYS[3], ids, from)
+  return held == 0 or full <= #ids
 end
 
 -- Adds the fields of the session's hash that an entry changes. `list` is where the fields to set stand

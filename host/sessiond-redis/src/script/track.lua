@@ -9,15 +9,8 @@
 
 local limit, count = tonumber(ARGV[2]), tonumber(ARGV[7])
 local track = ARGV[13]
-local earlier, unseen = {}, count
-for k = 1, count do
-  local seen = redis.call('HGET', KEYS[3], ARGV[14 + k]) or redis.call('HGET', KEYS[4], ARGV[14 + k])
-  if seen then
-    if string.sub(seen, 1, 16) ~= ARGV[14 + count + k] then return {'conflict', k} end
-    earlier[k] = string.sub(seen, 17)
-    unseen = unseen - 1
-  end
-end
+local earlier, unseen, clash = look_up(15, count)
+if clash then return {'conflict', clash} end
 if ARGV[10] == '1' then return {'conflict', count + 1} end
 
 -- A track whose time was over is gone, and begins again.
@@ -46,8 +39,7 @@ else
 end
 
 local held = n[11]
-n[11] = held + unseen
-if limit and n[11] > limit then n[11] = (math.min(held, limit) + unseen - 1) % limit + 1 end
+n[11] = held_with(held, unseen, limit)
 numbers = struct.pack(NUMBERS, unpack(n, 1, 17))
 local sequence = last
 local stays = limit and math.max(base, last + unseen + 1 - limit) or base
@@ -57,25 +49,21 @@ if not listed then redis.call('UNLINK', key) end
 if tracks ~= before then set_rare() end
 
 local reply = {'done', generation, numbers, ms, -1}
+local entries, remembered = {}, {}
 for k = 1, count do
   if earlier[k] then
     reply[5 + k] = '=' .. earlier[k]
   else
     sequence = sequence + 1
     reply[5 + k] = sequence
-    redis.call('RPUSH', key, sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[14 + 2 * count + k])
-    if limit and held >= limit then
-      if redis.call('EXISTS', KEYS[3]) == 1 then
-        redis.call('UNLINK', KEYS[4])
-        redis.call('RENAME', KEYS[3], KEYS[4])
-      end
-      held = 0
-    end
-    redis.call('HSET', KEYS[3], ARGV[14 + k],
-      ARGV[14 + count + k] .. 's' .. struct.pack('<d', sequence))
-    held = held + 1
+    entries[#entries + 1] =
+      sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[14 + 2 * count + k]
+    remembered[#remembered + 1] = ARGV[14 + k]
+    remembered[#remembered + 1] = ARGV[14 + count + k] .. 's' .. struct.pack('<d', sequence)
   end
 end
+remember(remembered, held, limit)
+call_all('RPUSH', key, entries)
 if stays > base then redis.call('LTRIM', key, stays - base, -1) end
 
 local ttl = ttl_of(rare)

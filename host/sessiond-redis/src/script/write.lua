@@ -86,13 +86,8 @@ end
 local trimmed = first - base >= 64 and first - base or 0
 base = base + trimmed
 
--- Ids are remembered in two hashes: when that of now is full it becomes that of before. So both
--- hold at least `limit` of them, and none need be looked up to be forgotten.
 local held = ids
-if not fresh then
-  ids = held + unseen
-  if limit and ids > limit then ids = (math.min(held, limit) + unseen - 1) % limit + 1 end
-end
+if not fresh then ids = held_with(held, unseen, limit) end
 
 -- State can be taken back as far as all entries since then are kept.
 floor = math.max(floor, first - 1)
@@ -104,7 +99,7 @@ local lags = fresh or endless or ttl == 0 or
   math.abs(ms + ttl - expires) >= math.min(ttl / 1000, 500)
 local stamp
 if stores then
-  updated = fresh and first_update(updated, time) or math.max(time[1] * 1000000 + time[2], updated + 1)
+  updated = fresh and first_update(time) or math.max(time[1] * 1000000 + time[2], updated + 1)
   stamp = string.format('%d', updated)
   if lags then expires = ttl > 0 and ms + ttl or 0 end
   if fresh then
@@ -134,7 +129,8 @@ end
 
 local user_changes = fresh
 local renew = lags
-local entries, remembered = {}, {}
+-- With room for those of a lone entry.
+local entries, remembered = {nil}, {nil, nil}
 at = from
 for k = 1, count do
   local dropped = string.byte(ARGV[at]) == 45
@@ -152,42 +148,18 @@ for k = 1, count do
       local stop = change('HDEL', KEYS[5], change('HSET', KEYS[5], user))
       if stop > user + 2 then user_changes = true end
     end
-    local element = struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo
-    if count == 1 then
-      if redis.call('RPUSH', KEYS[2], element) == 1 then renew = true end
-    else
-      entries[#entries + 1] = element
-    end
+    entries[#entries + 1] = struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo
   end
   if not earlier[k] and not fresh then
-    if held == 0 then renew = true end
-    if limit and held >= limit then
-      renew = true
-      if count > 1 then call_all('HSET', KEYS[3], remembered) end
-      remembered = {}
-      if redis.call('EXISTS', KEYS[3]) == 1 then
-        redis.call('UNLINK', KEYS[4])
-        redis.call('RENAME', KEYS[3], KEYS[4])
-      end
-      held = 0
-    end
-    local what = ARGV[12 + count + k] ..
+    remembered[#remembered + 1] = ARGV[12 + k]
+    remembered[#remembered + 1] = ARGV[12 + count + k] ..
       (dropped and reply[7 + k] or 's' .. struct.pack('<d', reply[7 + k]))
-    if count == 1 then
-      redis.call('HSET', KEYS[3], ARGV[12 + k], what)
-    else
-      remembered[#remembered + 1] = ARGV[12 + k]
-      remembered[#remembered + 1] = what
-    end
-    held = held + 1
   end
   at = at + (dropped and 1 or 6 + ARGV[at + 5])
 end
--- Of a batch, all at once. A key that is new has no time to live yet.
-if count > 1 then
-  call_all('HSET', KEYS[3], remembered)
-  if call_all('RPUSH', KEYS[2], entries) == #entries then renew = true end
-end
+-- A key that is new has no time to live yet.
+if not fresh and remember(remembered, held, limit) then renew = true end
+if call_all('RPUSH', KEYS[2], entries) == #entries then renew = true end
 if trimmed > 0 then redis.call('LTRIM', KEYS[2], trimmed, -1) end
 
 if user_changes then

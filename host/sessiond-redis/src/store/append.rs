@@ -1,14 +1,12 @@
 //! Appending entries, and looking up what became of earlier ones.
 
 use sessiond_core::key::SessionKey;
-use sessiond_core::store::{
-    Appended, Condition, Fate, NewEntry, Outcome, Seen, SessionHeader, StoreError,
-};
+use sessiond_core::store::{Appended, Condition, Fate, NewEntry, Seen, SessionHeader, StoreError};
 
 use super::RedisStore;
 use super::batch::{Batch, Common, begin, changes_app, put_event, refusal};
 use crate::client::Call;
-use crate::codec::{self, HeaderFields, Lease};
+use crate::codec::{self, HeaderFields, Lifetime};
 use crate::error::Error;
 use crate::outbox::{Mark, Outbox};
 use crate::script::{APPEND, Reply, ScriptCall};
@@ -28,8 +26,8 @@ impl Written {
     /// Reads a reply, after its first word.
     pub(super) fn read(mut reply: Reply) -> Result<Self, Error> {
         let fields = HeaderFields::take(&mut reply)?;
-        let lease = Lease { now: reply.number()?, left: reply.number()? };
-        let header = fields.header(lease)?;
+        let lifetime = Lifetime { now: reply.number()?, left: reply.number()? };
+        let header = fields.header(lifetime)?;
         let given_up = u64::try_from(reply.number()?).unwrap_or_default();
         let pending = !reply.text()?.is_empty();
         let mut fates = Vec::new();
@@ -40,11 +38,7 @@ impl Written {
     }
 
     fn appended(self, batch: &Batch<'_>) -> Result<Appended, Error> {
-        let outcomes = batch.places.iter().map(|&(place, repeats)| {
-            let (fate, earlier) = self.fates.get(place).ok_or(Error::Reply("append"))?;
-            Ok(Outcome { fate: fate.clone(), duplicate: *earlier || repeats })
-        });
-        let outcomes = outcomes.collect::<Result<_, Error>>()?;
+        let outcomes = batch.spread(&self.fates, || Error::Reply("append"))?;
         Ok(Appended { header: self.header, outcomes, given_up: self.given_up })
     }
 
@@ -141,12 +135,7 @@ impl RedisStore {
         let mut reply = call.script(script).await?;
         Err(match reply.text()?.as_str() {
             "done" => return Ok(Written::read(reply)?),
-            "conflict" => {
-                let at = usize::try_from(reply.number()?).unwrap_or_default();
-                let entry = batch.entries.get(at.wrapping_sub(1)).map(|entry| entry.id());
-                let id = entry.or(batch.clash).ok_or_else(|| reply.unreadable())?;
-                StoreError::IdConflict { id: id.to_owned() }
-            }
+            "conflict" => batch.conflict(&mut reply)?,
             word => refusal(word, &mut reply),
         })
     }
@@ -176,7 +165,7 @@ impl RedisStore {
         let Some(generation) = generation else { return Err(StoreError::NotFound) };
         let fields = HeaderFields { generation, numbers: numbers.unwrap_or_default() };
         let left = codec::next(&mut reply)?;
-        let header = fields.header(Lease { now: codec::millis(seconds, micros), left })?;
+        let header = fields.header(Lifetime { now: codec::millis(seconds, micros), left })?;
         if pending.is_some() {
             let settled = self.settle_all(&call, key).await;
             settled.map_err(unsettled)?;

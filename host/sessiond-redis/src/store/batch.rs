@@ -2,24 +2,51 @@
 
 use std::collections::HashMap;
 
-use sessiond_core::digest::DigestKey;
+use sessiond_core::digest::{Digest, DigestKey};
 use sessiond_core::event::{EntryKind, Event};
 use sessiond_core::state::{Scope, StateDelta};
-use sessiond_core::store::{Condition, NewEntry, StoreError};
+use sessiond_core::store::{Condition, Fate, NewEntry, NewTrackEvent, Outcome, StoreError};
 use sessiond_core::time::Time;
 
 use super::Terms;
 use crate::codec::entry_text;
+use crate::error::Error;
 use crate::keyspace::SessionKeys;
 use crate::outbox::{changes, encode};
 use crate::schema::hex;
 use crate::script::{Reply, Script, ScriptCall};
 
+/// What has an id, and a digest that tells whether a repeated id is for the same.
+pub(super) trait Identified {
+    fn id(&self) -> &str;
+    fn digest(&self) -> Digest;
+}
+
+impl Identified for NewEntry {
+    fn id(&self) -> &str {
+        self.id()
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest()
+    }
+}
+
+impl Identified for NewTrackEvent {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
 /// The items of an append, each id once: a script need not compare them with each other.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
+pub(super) struct Batch<'a, T = NewEntry> {
     /// The items that come first with their id.
-    pub(super) entries: Vec<&'a NewEntry>,
+    pub(super) entries: Vec<&'a T>,
     /// For each item, which of those it is, and whether it repeats it.
     pub(super) places: Vec<(usize, bool)>,
     /// The id of the first item that contradicts an earlier one. What comes after it does not
@@ -27,8 +54,8 @@ pub(super) struct Batch<'a> {
     pub(super) clash: Option<&'a str>,
 }
 
-impl<'a> Batch<'a> {
-    pub(super) fn new(items: &'a [NewEntry]) -> Self {
+impl<'a, T: Identified> Batch<'a, T> {
+    pub(super) fn new(items: &'a [T]) -> Self {
         let mut first: HashMap<&str, usize> = HashMap::with_capacity(items.len());
         let mut batch = Self { entries: Vec::new(), places: Vec::new(), clash: None };
         for item in items {
@@ -48,6 +75,27 @@ impl<'a> Batch<'a> {
             batch.places.push((place, earlier.is_some()));
         }
         batch
+    }
+
+    /// What a script says that found an entry to contradict an earlier one. Its number follows.
+    pub(super) fn conflict(&self, reply: &mut Reply) -> Result<StoreError, Error> {
+        let at = usize::try_from(reply.number()?).unwrap_or_default();
+        let entry = self.entries.get(at.wrapping_sub(1)).map(|entry| entry.id());
+        let id = entry.or(self.clash).ok_or_else(|| reply.unreadable())?;
+        Ok(StoreError::IdConflict { id: id.to_owned() })
+    }
+
+    /// For each item what became of it, and whether that was earlier, of the fates of the entries.
+    pub(super) fn spread(
+        &self,
+        fates: &[(Fate, bool)],
+        unreadable: impl Fn() -> Error,
+    ) -> Result<Vec<Outcome>, Error> {
+        let outcomes = self.places.iter().map(|&(place, repeats)| {
+            let (fate, earlier) = fates.get(place).ok_or_else(&unreadable)?;
+            Ok(Outcome { fate: fate.clone(), duplicate: *earlier || repeats })
+        });
+        outcomes.collect()
     }
 }
 
@@ -184,6 +232,6 @@ mod tests {
         assert_eq!(batch.entries.len(), 2);
         assert_eq!(batch.places, [(0, false), (1, false), (0, true)]);
         assert_eq!(batch.clash, Some("b"));
-        assert_eq!(Batch::new(&[]).places, []);
+        assert_eq!(Batch::<NewEntry>::new(&[]).places, []);
     }
 }

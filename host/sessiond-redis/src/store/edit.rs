@@ -14,7 +14,7 @@ use super::read::Seen;
 use super::reading::lrange;
 use super::track::ID_MARK;
 use crate::client::Call;
-use crate::codec::{self, HeaderFields, Lease, SessionFields, backlog, doubles, place_text};
+use crate::codec::{self, HeaderFields, Lifetime, backlog, doubles, place_text};
 use crate::error::Error;
 use crate::keyspace::{SessionKeys, escape_track};
 use crate::schema::hex;
@@ -57,9 +57,10 @@ impl RedisStore {
         let mut size = FIRST_LOOK;
         loop {
             let tail = lrange(&keys.entries, &format!("-{size}"), "-1");
-            let Some(mut seen) = self.look(call, keys, Some(tail)).await? else {
+            let Some(mut seen) = self.look(call, keys, vec![tail]).await? else {
                 return Err(StoreError::NotFound);
             };
+            let mut places = codec::places(codec::next(&mut seen.along)?)?;
             let header = seen.header;
             if condition.generation.is_some_and(|wanted| wanted != header.generation) {
                 return Err(StoreError::OtherGeneration { current: header.generation });
@@ -72,12 +73,12 @@ impl RedisStore {
             if let Some(lease) = seen.session.lease().filter(|it| it.bars(condition.lease, now)) {
                 return Err(StoreError::Leased { holder: lease.holder, until: lease.until });
             }
-            let whole = seen.tail.len() < size;
-            seen.tail.retain(|place| place.sequence >= header.first_sequence);
+            let whole = places.len() < size;
+            places.retain(|place| place.sequence >= header.first_sequence);
             let planned = edit.plan(&History {
                 header: &header,
                 summaries: &seen.session.summaries,
-                places: &seen.tail,
+                places: &places,
                 whole,
                 follows_calls: self.terms.event_limit.is_some(),
             })?;
@@ -146,32 +147,21 @@ impl RedisStore {
 
     pub(super) async fn copy_session(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
         let (call, keys) = (self.client.call(), self.keyspace.session(key));
+        // The names of tracks must be known before all is read as of one moment. Most have none.
+        let mut names: Vec<String> = Vec::new();
         loop {
-            let Some(seen) = self.look(&call, &keys, None).await? else { return Ok(None) };
-            // All is read as of one moment; only the names of tracks must be known before.
-            let names = seen.session.track_names();
-            let mut reads = vec![redis::cmd("TIME")];
-            for (name, key) in [("PTTL", &keys.hash), ("HGETALL", &keys.hash)] {
-                reads.push(redis::cmd(name).arg(key).take());
-            }
-            reads.push(lrange(&keys.entries, "0", "-1"));
+            let mut along = vec![lrange(&keys.entries, "0", "-1")];
             for ids in [&keys.older_ids, &keys.ids] {
-                reads.push(redis::cmd("HGETALL").arg(ids).take());
+                along.push(redis::cmd("HGETALL").arg(ids).take());
             }
-            reads.extend(
-                names.iter().map(|name| lrange(&keys.track(&escape_track(name)), "0", "-1")),
-            );
-            let mut reply = call.snapshot(&reads, &keys.hash).await?.into_iter();
-            let (seconds, micros) = codec::next(&mut reply)?;
-            let left = codec::next(&mut reply)?;
-            let lease = Lease { now: codec::millis(seconds, micros), left };
-            let Some(session) = SessionFields::read(codec::next(&mut reply)?)? else {
-                return Ok(None);
-            };
+            let tracks = names.iter().map(|name| keys.track(&escape_track(name)));
+            along.extend(tracks.map(|track| lrange(&track, "0", "-1")));
+            let Some(seen) = self.look(&call, &keys, along).await? else { return Ok(None) };
+            let Seen { session, header, along: mut reply, .. } = seen;
             if session.track_names() != names {
+                names = session.track_names();
                 continue;
             }
-            let header = session.header.header(lease)?;
             let mut places = codec::places(codec::next(&mut reply)?)?;
             places.retain(|place| place.sequence >= header.first_sequence);
             let ids = remembered(codec::next(&mut reply)?, codec::next(&mut reply)?)?;
@@ -200,6 +190,6 @@ fn remembered(older: codec::Fields, newer: codec::Fields) -> Result<Vec<(String,
 /// The header at the end of a script's reply: generation, numbers, time, and time to live.
 pub(super) fn header_of(reply: &mut crate::script::Reply) -> Result<SessionHeader, Error> {
     let fields = HeaderFields::take(reply)?;
-    let lease = Lease { now: reply.number()?, left: reply.number()? };
-    fields.header(lease)
+    let lifetime = Lifetime { now: reply.number()?, left: reply.number()? };
+    fields.header(lifetime)
 }

@@ -4,7 +4,7 @@ use sessiond_core::key::UserKey;
 use sessiond_core::store::{PageToken, SessionHeader, SessionPage};
 
 use super::RedisStore;
-use crate::codec::{HeaderFields, Lease};
+use crate::codec::{HeaderFields, Lifetime};
 use crate::error::Error;
 use crate::keyspace::unescape;
 use crate::script::LIST;
@@ -31,8 +31,8 @@ impl RedisStore {
             while !reply.is_empty() {
                 let name = unescape(&reply.text()?).ok_or_else(|| reply.unreadable())?;
                 let fields = HeaderFields::take(&mut reply)?;
-                let lease = Lease { now, left: reply.number()? };
-                sessions.push((name, fields.header(lease)?));
+                let lifetime = Lifetime { now, left: reply.number()? };
+                sessions.push((name, fields.header(lifetime)?));
             }
             if over {
                 break;

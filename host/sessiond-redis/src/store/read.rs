@@ -1,16 +1,15 @@
 //! Reading a session. What it costs depends on what it returns, not on what is stored.
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 use sessiond_core::key::SessionKey;
 use sessiond_core::state::ScopedState;
-use sessiond_core::store::edit::Place;
 use sessiond_core::store::{Range, SessionHeader, Snapshot, StoreError};
 
 use super::RedisStore;
 use super::batch::{Common, begin};
 use super::reading::Reading;
 use crate::client::Call;
-use crate::codec::{self, Fields, HeaderFields, Lease, SessionFields};
+use crate::codec::{self, Fields, HeaderFields, Lifetime, SessionFields};
 use crate::error::Error;
 use crate::keyspace::SessionKeys;
 use crate::outbox::AppState;
@@ -24,8 +23,8 @@ pub(super) struct Seen {
     /// When it was read, in milliseconds since 1970.
     pub(super) now: i64,
     user: Fields,
-    /// The entries that were read along.
-    pub(super) tail: Vec<Place>,
+    /// The answers to what was read along.
+    pub(super) along: std::vec::IntoIter<Value>,
 }
 
 impl RedisStore {
@@ -41,12 +40,17 @@ impl RedisStore {
         }
         loop {
             let mut reading = Reading::new(range);
+            let guess = reading.guess(&keys.entries);
+            let guesses = guess.is_some();
             let app = self.app_state_command(key.app_key());
             let (seen, app) = tokio::try_join!(
-                self.look(&call, &keys, reading.guess(&keys.entries)),
+                self.look(&call, &keys, Vec::from_iter(guess)),
                 call.command::<Fields>(&app)
             )?;
-            let Some(Seen { session, header, user, tail, .. }) = seen else { return Ok(None) };
+            let Some(Seen { session, header, user, mut along, .. }) = seen else {
+                return Ok(None);
+            };
+            let tail = if guesses { codec::places(codec::next(&mut along)?)? } else { Vec::new() };
             reading.begin(tail, header.first_sequence, header.last_sequence);
             if !self.read_on(&call, &keys, &mut reading, &session.header, &header).await? {
                 continue;
@@ -68,12 +72,13 @@ impl RedisStore {
         }
     }
 
-    /// Reads all but further pages, in one step for the slot of the session. None: there is none.
+    /// Reads what is known of a session, and more along with it, in one step for its slot. None: there
+    /// is none.
     pub(super) async fn look(
         &self,
         call: &Call<'_>,
         keys: &SessionKeys,
-        entries: Option<Cmd>,
+        along: Vec<Cmd>,
     ) -> Result<Option<Seen>, Error> {
         let mut reads = vec![redis::cmd("TIME")];
         for (name, key) in
@@ -83,16 +88,15 @@ impl RedisStore {
             read.arg(key);
             reads.push(read);
         }
-        let has_entries = entries.is_some();
-        reads.extend(entries);
+        reads.extend(along);
         let mut reply = call.snapshot(&reads, &keys.hash).await?.into_iter();
         let (seconds, micros) = codec::next(&mut reply)?;
         let Some(session) = SessionFields::read(codec::next(&mut reply)?)? else { return Ok(None) };
-        let lease = Lease { now: codec::millis(seconds, micros), left: codec::next(&mut reply)? };
-        let header = session.header.header(lease)?;
+        let lifetime =
+            Lifetime { now: codec::millis(seconds, micros), left: codec::next(&mut reply)? };
+        let header = session.header.header(lifetime)?;
         let user = codec::next(&mut reply)?;
-        let tail = if has_entries { codec::places(codec::next(&mut reply)?)? } else { Vec::new() };
-        Ok(Some(Seen { session, header, now: lease.now, user, tail }))
+        Ok(Some(Seen { session, header, now: lifetime.now, user, along: reply }))
     }
 
     /// Reads further pages: where the guess did not reach, or changes of state lie between events.
@@ -114,7 +118,7 @@ impl RedisStore {
             let (entries, now): Page = call.pipeline(&pipe).await?;
             let (Some(generation), Some(numbers)) = now else { return Ok(false) };
             let now = HeaderFields { generation, numbers };
-            let seen = now.header(Lease { now: 0, left: -1 })?;
+            let seen = now.header(Lifetime { now: 0, left: -1 })?;
             // Entries never change but by an edit, so all else that can come between is a cut.
             if (seen.generation, seen.edits) != (header.generation, header.edits) {
                 return Ok(false);

@@ -37,7 +37,7 @@ impl RedisStore {
         whole: &Whole,
     ) -> Result<Option<SessionHeader>, StoreError> {
         let keys = self.keyspace.session(key);
-        let whole = &whole.clone().within(self.terms.event_limit);
+        let whole = &filled(whole.clone().within(self.terms.event_limit));
         let number = Uuid::now_v7().simple().to_string();
         let tracks = whole.tracks.iter().enumerate().filter(|(_, (_, events))| !events.is_empty());
         let staging = Staging {
@@ -47,10 +47,9 @@ impl RedisStore {
                 .map(|(at, (name, _))| (keys.staging(&number, &at.to_string()), escape_track(name)))
                 .collect(),
         };
-        let places = filled(whole);
-        self.stage(whole, &places, &staging).await?;
+        self.stage(whole, &staging).await?;
         let call = self.client.call();
-        let restored = self.put_up(&call, &keys, whole, &places, &staging).await;
+        let restored = self.put_up(&call, &keys, whole, &staging).await;
         if !matches!(restored, Ok(Some(_))) {
             // They would go by themselves; this is sooner.
             let mut unlink = redis::cmd("UNLINK");
@@ -71,8 +70,8 @@ impl RedisStore {
 
     /// Writes the parts under other names, a little at a time: nobody sees them, and Redis is not
     /// held up by a long history.
-    async fn stage(&self, whole: &Whole, places: &[Place], staging: &Staging) -> Result<(), Error> {
-        for chunk in places.chunks(STEP) {
+    async fn stage(&self, whole: &Whole, staging: &Staging) -> Result<(), Error> {
+        for chunk in whole.places.chunks(STEP) {
             let texts: Vec<Vec<u8>> = chunk.iter().map(place_text).collect();
             self.push("RPUSH", &staging.entries, &texts).await?;
         }
@@ -105,12 +104,11 @@ impl RedisStore {
         call: &Call<'_>,
         keys: &SessionKeys,
         whole: &Whole,
-        places: &[Place],
         staging: &Staging,
     ) -> Result<Option<SessionHeader>, StoreError> {
         let staged = [staging.entries.as_str(), staging.ids.as_str()];
         let mut script = begin(&RESTORE, keys, &self.terms, &Common::default(), &staged);
-        let first = places.first().map_or(whole.last_sequence + 1, |place| place.sequence);
+        let first = whole.first_sequence();
         let [events, tokens, turns] = backlog(whole.totals);
         let [summarized_events, summarized_tokens, summarized_turns] = backlog(whole.summarized);
         script.arg(doubles(&[
@@ -132,8 +130,8 @@ impl RedisStore {
             summarized_tokens,
             summarized_turns,
         ]));
-        script.arg(places.len());
-        let fields = self.fields_of(whole, places, staging)?;
+        script.arg(whole.places.len());
+        let fields = self.fields_of(whole, staging)?;
         script.arg(fields.len()).arg(fields);
         for (staged, track) in &staging.tracks {
             script.arg(staged).arg(track);
@@ -148,12 +146,7 @@ impl RedisStore {
     }
 
     /// The fields of the session's hash, each with its value.
-    fn fields_of(
-        &self,
-        whole: &Whole,
-        places: &[Place],
-        staging: &Staging,
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    fn fields_of(&self, whole: &Whole, staging: &Staging) -> Result<Vec<Vec<u8>>, Error> {
         let mut fields: Vec<Vec<u8>> = Vec::new();
         let mut put = |field: String, value: Vec<u8>| fields.extend([field.into_bytes(), value]);
         for (key, value) in &whole.state {
@@ -190,7 +183,7 @@ impl RedisStore {
         }
         let tokens = self.client.schema().digest_key();
         let now = whole.updated_at.millis();
-        let open: String = sessiond_core::store::edit::open_calls(places)
+        let open: String = sessiond_core::store::edit::open_calls(&whole.places)
             .iter()
             .map(|(id, sequence)| format!("{}:{sequence}:{now};", hex(&tokens.token(id))))
             .collect();
@@ -201,20 +194,19 @@ impl RedisStore {
     }
 }
 
-/// The places of a whole, with an empty one wherever a sequence is missing: the list has no holes.
-fn filled(whole: &Whole) -> Vec<Place> {
+/// The same, with an empty place wherever a sequence is missing: the list has no holes.
+fn filled(mut whole: Whole) -> Whole {
+    let (mut next, last) = (whole.first_sequence(), whole.last_sequence);
     let mut places: Vec<Place> = Vec::with_capacity(whole.places.len());
     let empty = |sequence| Place { sequence, event: None, undo: Vec::new() };
-    for place in &whole.places {
-        if let Some(last) = places.last().map(|last| last.sequence) {
-            places.extend((last + 1..place.sequence).map(empty));
-        }
-        places.push(place.clone());
+    for place in whole.places {
+        places.extend((next..place.sequence).map(empty));
+        next = place.sequence + 1;
+        places.push(place);
     }
-    if let Some(last) = places.last().map(|last| last.sequence) {
-        places.extend((last + 1..=whole.last_sequence).map(empty));
-    }
-    places
+    places.extend((next..=last).map(empty));
+    whole.places = places;
+    whole
 }
 
 fn id_fields(id: &str, seen: &Seen) -> [Vec<u8>; 2] {

@@ -1,15 +1,12 @@
 //! Tracks: named streams of events beside a session's history.
 
-use std::collections::HashMap;
-
-use sessiond_core::digest::Digest;
 use sessiond_core::key::SessionKey;
 use sessiond_core::store::{
     Condition, Fate, MAX_TRACKS, NewTrackEvent, StoreError, TrackAppended, TrackPage,
 };
 
 use super::RedisStore;
-use super::batch::{Common, begin, refusal};
+use super::batch::{Batch, Common, begin, refusal};
 use super::reading::lrange;
 use crate::codec;
 use crate::keyspace::escape_track;
@@ -29,49 +26,41 @@ impl RedisStore {
     ) -> Result<TrackAppended, StoreError> {
         let keys = self.keyspace.session(key);
         let name = escape_track(track);
-        let once = Once::of(items);
-        let (count, clash) = (once.events.len(), once.clash.is_some());
+        let once = Batch::new(items);
+        let (count, clash) = (once.entries.len(), once.clash.is_some());
         let common = Common { count, condition, clash, ..Common::default() };
         let mut script = begin(&TRACK, &keys, &self.terms, &common, &[]);
         script.arg(&name).arg(MAX_TRACKS);
-        for event in &once.events {
+        for event in &once.entries {
             let mut id = vec![ID_MARK];
             id.extend_from_slice(name.as_bytes());
             id.push(ID_MARK);
             id.extend_from_slice(event.id.as_bytes());
             script.arg(id);
         }
-        for event in &once.events {
+        for event in &once.entries {
             script.arg(event.digest.bytes());
         }
-        for event in &once.events {
+        for event in &once.entries {
             script.arg(&event.body);
         }
         let mut reply = self.client.call().script(&script).await?;
         match reply.text()?.as_str() {
             "done" => {}
-            "conflict" => {
-                let at = usize::try_from(reply.number()?).unwrap_or_default();
-                let event = once.events.get(at.wrapping_sub(1)).map(|event| event.id.as_str());
-                let id = event.or(once.clash).ok_or_else(|| reply.unreadable())?;
-                return Err(StoreError::IdConflict { id: id.to_owned() });
-            }
+            "conflict" => return Err(once.conflict(&mut reply)?),
             word => return Err(refusal(word, &mut reply)),
         }
         let header = super::edit::header_of(&mut reply)?;
-        let mut fates: Vec<(u64, bool)> = Vec::with_capacity(count);
+        let mut fates = Vec::with_capacity(count);
         while !reply.is_empty() {
-            match reply.fate()? {
-                (Fate::Stored(sequence), earlier) => fates.push((sequence, earlier)),
-                (Fate::Dropped(_), _) => return Err(reply.unreadable().into()),
-            }
+            fates.push(reply.fate()?);
         }
-        let outcome = |(place, repeats): &(usize, bool)| {
-            let (sequence, earlier) = fates.get(*place).ok_or_else(|| reply.unreadable())?;
-            Ok((*sequence, *earlier || *repeats))
-        };
-        let outcomes: Result<_, StoreError> = once.places.iter().map(outcome).collect();
-        Ok(TrackAppended { header, outcomes: outcomes? })
+        let outcomes = once.spread(&fates, || reply.unreadable())?.into_iter();
+        let outcomes = outcomes.map(|outcome| match outcome.fate {
+            Fate::Stored(sequence) => Ok((sequence, outcome.duplicate)),
+            Fate::Dropped(_) => Err(reply.unreadable()),
+        });
+        Ok(TrackAppended { header, outcomes: outcomes.collect::<Result<_, _>>()? })
     }
 
     pub(super) async fn read_from_track(
@@ -84,7 +73,7 @@ impl RedisStore {
         let (call, keys) = (self.client.call(), self.keyspace.session(key));
         let name = escape_track(track);
         loop {
-            let Some(seen) = self.look(&call, &keys, None).await? else {
+            let Some(seen) = self.look(&call, &keys, Vec::new()).await? else {
                 return Err(StoreError::NotFound);
             };
             let header = seen.header;
@@ -129,36 +118,5 @@ impl RedisStore {
             "done" => Ok(()),
             word => Err(refusal(word, &mut reply)),
         }
-    }
-}
-
-/// The items of an append, each id once.
-struct Once<'a> {
-    events: Vec<&'a NewTrackEvent>,
-    /// For each item, which of those it is, and whether it repeats it.
-    places: Vec<(usize, bool)>,
-    /// The id of the first item that contradicts an earlier one.
-    clash: Option<&'a str>,
-}
-
-impl<'a> Once<'a> {
-    fn of(items: &'a [NewTrackEvent]) -> Self {
-        let mut first: HashMap<&str, (usize, Digest)> = HashMap::new();
-        let mut once = Self { events: Vec::new(), places: Vec::new(), clash: None };
-        for item in items {
-            match first.get(item.id.as_str()) {
-                Some((_, digest)) if *digest != item.digest => {
-                    once.clash = Some(&item.id);
-                    break;
-                }
-                Some((place, _)) => once.places.push((*place, true)),
-                None => {
-                    first.insert(&item.id, (once.events.len(), item.digest));
-                    once.places.push((once.events.len(), false));
-                    once.events.push(item);
-                }
-            }
-        }
-        once
     }
 }

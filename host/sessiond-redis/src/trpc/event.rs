@@ -6,10 +6,7 @@ use sessiond_core::dialect::Dialect;
 use sessiond_core::event::{Event, Received, StoredEvent};
 use sessiond_core::time::Time;
 
-use super::{Finding, Pairs, Trouble, TrpcSource, on};
-
-/// How many events are read at once.
-const PAGE: usize = 500;
+use super::{Finding, PAGE, Pairs, Trouble, TrpcSource, on};
 
 /// Events as they come, numbered.
 #[derive(Debug)]
@@ -77,9 +74,7 @@ impl TrpcSource {
         let mut known = HashSet::new();
         let mut from = 0;
         loop {
-            let mut range = on("ZRANGE", index);
-            range.arg(from).arg(from + PAGE - 1);
-            let ids: Vec<Vec<u8>> = self.read(&range, index).await?;
+            let ids = self.page(index, from).await?;
             if ids.is_empty() {
                 break;
             }
@@ -136,9 +131,7 @@ impl TrpcSource {
         let mut events = Events::new(key, self.config.max_event_size);
         let mut from = 0;
         loop {
-            let mut range = on("ZRANGE", key);
-            range.arg(from).arg(from + PAGE - 1);
-            let texts: Vec<Vec<u8>> = self.read(&range, key).await?;
+            let texts = self.page(key, from).await?;
             if texts.is_empty() {
                 return Ok(events);
             }

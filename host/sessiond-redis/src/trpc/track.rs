@@ -5,10 +5,7 @@ use serde_json::value::RawValue;
 use sessiond_core::store::whole::TrackEvent;
 use sessiond_core::time::Time;
 
-use super::{Finding, Trouble, TrpcSource, on};
-
-/// How many entries are read at once.
-const PAGE: usize = 500;
+use super::{Finding, PAGE, Trouble, TrpcSource, on};
 
 #[derive(Deserialize)]
 struct Stored<'a> {
@@ -63,9 +60,7 @@ impl TrpcSource {
         let mut entries = Vec::new();
         let mut from = 0;
         loop {
-            let mut range = on("ZRANGE", key);
-            range.arg(from).arg(from + PAGE - 1);
-            let texts: Vec<Vec<u8>> = self.read(&range, key).await?;
+            let texts = self.page(key, from).await?;
             if texts.is_empty() {
                 return Ok(entries);
             }
