@@ -59,7 +59,7 @@ impl RedisServer {
     ///
     /// # Panics
     /// When there is no redis-server, or it does not start.
-    pub(crate) async fn start_sentinel(file: String) -> Self {
+    pub async fn start_sentinel(file: String) -> Self {
         Self::start_as(&["--sentinel"], Some(file)).await
     }
 

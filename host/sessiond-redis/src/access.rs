@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
-    FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
+    FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError,
     RedisResult, TlsCertificates,
 };
 use tokio::time::{Instant, timeout_at};
@@ -110,29 +110,32 @@ impl Access {
         until: Instant,
     ) -> Result<T, Error> {
         let client = self.client(address).map_err(|source| unreachable(address, source))?;
-        ask(&client, address, question, until).await
+        let mut questions = redis::pipe();
+        let (answer,) =
+            ask(&client, address, questions.add_command(question.clone()), until).await?;
+        Ok(answer)
     }
 
-    /// Asks a Sentinel, which has credentials of its own.
+    /// Asks a Sentinel, which has credentials of its own, some questions at one moment.
     pub(crate) async fn ask_sentinel<T: FromRedisValue>(
         &self,
         address: &Address,
         credentials: &Credentials,
-        question: &Cmd,
+        questions: &Pipeline,
         until: Instant,
     ) -> Result<T, Error> {
         let plain = RedisConnectionInfo::default();
         let settings = Place { address: address.clone(), settings: plain }.with(credentials, None);
         let client = self.client_as(address, &settings);
         let client = client.map_err(|source| unreachable(address, source))?;
-        ask(&client, address, question, until).await
+        ask(&client, address, questions, until).await
     }
 }
 
 async fn ask<T: FromRedisValue>(
     client: &Client,
     address: &Address,
-    question: &Cmd,
+    questions: &Pipeline,
     until: Instant,
 ) -> Result<T, Error> {
     let within = until.saturating_duration_since(Instant::now());
@@ -147,7 +150,7 @@ async fn ask<T: FromRedisValue>(
             }
             _ => unreachable(address, source),
         })?;
-        let told = question.query_async(&mut connection).await;
+        let told = questions.query_async(&mut connection).await;
         told.map_err(|source| unreachable(address, source))
     };
     timeout_at(until, asking).await.unwrap_or_else(|_| Err(no_answer(address, within)))

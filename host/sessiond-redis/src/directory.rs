@@ -1,7 +1,7 @@
 //! Which server serves which keys, as far as is known: looked up at the start, and again whenever
 //! something speaks against it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::Credentials;
 use crate::error::Error;
 use crate::link::{Kind, Target};
 use crate::node::Node;
-use crate::sentinel;
+use crate::sentinel::{self, Word};
 
 /// How long one look is good for, whatever speaks against it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 /// The least time that a look is worth beginning with.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// How long one is waited for before the next is asked too.
+/// How long one is waited for before the next is asked too, or the word of others counts.
 const STAGGER: Duration = Duration::from_millis(50);
 
 /// Where to ask which servers there are.
@@ -50,8 +50,6 @@ pub(crate) struct Directory {
     old: AtomicBool,
     /// Held by who looks. When that was done for the last time.
     looked: tokio::sync::Mutex<Option<Instant>>,
-    /// Which Sentinel is asked first: the next one each time, since one may be wrong for long.
-    first: AtomicUsize,
 }
 
 /// Servers, and who serves what.
@@ -64,8 +62,8 @@ struct Map {
 
 impl Directory {
     pub(crate) fn new(access: Arc<Access>, origin: Origin, pool_size: usize) -> Self {
-        let (map, old, looked, first) = Default::default();
-        Self { access, origin: Arc::new(origin), pool_size, map, old, looked, first }
+        let (map, old, looked) = Default::default();
+        Self { access, origin: Arc::new(origin), pool_size, map, old, looked }
     }
 
     /// Whether keys are divided among servers.
@@ -190,26 +188,61 @@ impl Directory {
         Ok(())
     }
 
-    /// Asks one after the other, and does not wait long for one that is silent.
     async fn find(&self, until: Instant) -> Result<Vec<Range>, Error> {
-        let places: Vec<Address> = match &*self.origin {
-            Origin::Server(address) => return Ok(vec![(0, SLOTS - 1, address.clone())]),
-            Origin::Sentinel { nodes, .. } => {
-                let mut nodes = nodes.clone();
-                let first = self.first.fetch_add(1, Ordering::Relaxed);
-                let first = first.checked_rem(nodes.len()).unwrap_or_default();
-                nodes.rotate_left(first);
-                nodes
-            }
-            Origin::Cluster(seeds) => self.known(seeds),
-        };
+        match &*self.origin {
+            Origin::Server(address) => Ok(vec![(0, SLOTS - 1, address.clone())]),
+            Origin::Sentinel { nodes, .. } => self.find_master(nodes, until).await,
+            Origin::Cluster(seeds) => self.find_slots(self.known(seeds), until).await,
+        }
+    }
+
+    /// Asks all Sentinels, and believes the one that knows of the latest failover. The others hear
+    /// of it seconds later. Until then they name a master that is gone, or that came back and
+    /// takes itself for one still, with what it had or with nothing.
+    async fn find_master(
+        &self,
+        sentinels: &[Address],
+        until: Instant,
+    ) -> Result<Vec<Range>, Error> {
         let mut asked = JoinSet::new();
-        for (at, place) in (0_u32..).zip(places) {
+        for sentinel in sentinels {
             let (access, origin) = (self.access.clone(), self.origin.clone());
+            let sentinel = sentinel.clone();
+            asked.spawn(async move {
+                let Origin::Sentinel { credentials, name, .. } = &*origin else {
+                    return Err(Error::NoNodes);
+                };
+                sentinel::ask(&access, &sentinel, credentials, name, until).await
+            });
+        }
+        let mut newest: Result<Word, Error> = Err(Error::NoNodes);
+        let mut until = until;
+        while let Ok(Some(answer)) = timeout_at(until, asked.join_next()).await {
+            match (answer, &newest) {
+                (Ok(Ok(word)), Ok(known)) if word.epoch <= known.epoch => {}
+                (Ok(Ok(word)), _) => {
+                    newest = Ok(word);
+                    // Those that hang are not waited for once there is an answer.
+                    until = until.min(Instant::now() + STAGGER);
+                }
+                (Ok(Err(error)), Err(_)) => newest = Err(error),
+                _ => {}
+            }
+        }
+        Ok(vec![(0, SLOTS - 1, newest?.master)])
+    }
+
+    /// Asks one node after the other, and does not wait long for one that is silent.
+    async fn find_slots(&self, nodes: Vec<Address>, until: Instant) -> Result<Vec<Range>, Error> {
+        let mut asked = JoinSet::new();
+        for (at, node) in (0_u32..).zip(nodes) {
+            let access = self.access.clone();
             let begin = Instant::now() + STAGGER * at;
             asked.spawn(async move {
                 sleep_until(begin.min(until)).await;
-                ask(&access, &origin, &place, until).await
+                let mut question = redis::cmd("CLUSTER");
+                let answer = access.ask(&node, question.arg("SLOTS"), until).await?;
+                cluster::read_slots(answer, &node)
             });
         }
         let mut failure = Error::NoNodes;
@@ -241,26 +274,6 @@ impl Directory {
             new
         });
         all
-    }
-}
-
-async fn ask(
-    access: &Access,
-    origin: &Origin,
-    place: &Address,
-    until: Instant,
-) -> Result<Vec<Range>, Error> {
-    match origin {
-        Origin::Server(_) => Ok(Vec::new()),
-        Origin::Sentinel { credentials, name, .. } => {
-            let master = sentinel::master(access, place, credentials, name, until).await?;
-            Ok(vec![(0, SLOTS - 1, master)])
-        }
-        Origin::Cluster(_) => {
-            let mut question = redis::cmd("CLUSTER");
-            let answer = access.ask(place, question.arg("SLOTS"), until).await?;
-            cluster::read_slots(answer, place)
-        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sessiond_core::store::{SessionStore, StoreError, StoreRules};
-use sessiond_redis::{RedisConfig, RedisStore};
+use sessiond_redis::{Credentials, RedisConfig, RedisStore, Topology};
 use sessiond_tests::redis_cluster::RedisCluster;
-use sessiond_tests::redis_sentinel::RedisSentinel;
+use sessiond_tests::redis_sentinel::{MASTER, RedisSentinel};
 use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::wait::eventually;
 
@@ -139,6 +139,28 @@ async fn a_master_behind_sentinels_falls_silent() {
         (connections(&redis.servers()[old]).await == 0).then_some(())
     })
     .await;
+}
+
+/// R47: a Sentinel that has not heard of a failover names a server that takes itself for the master
+/// still, and has nothing. It is asked first, and not believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_missed_a_failover_is_not_believed() {
+    let mut redis = RedisSentinel::start().await;
+    let key = key("user");
+    let before = store(sentinel_config(&redis)).await;
+    before.create(&key, &[]).await.unwrap().expect("a new session");
+    let old = redis.master().await;
+    redis.kill(old);
+    redis.promoted(old).await;
+    let past = RedisServer::start().await;
+    let port = past.port();
+    let ignorant = format!("sentinel monitor {MASTER} 127.0.0.1 {port} 2\n");
+    let ignorant = RedisServer::start_sentinel(ignorant).await;
+    let nodes = [vec![ignorant.url()], redis.urls()].concat();
+    let (master, credentials) = (MASTER.to_owned(), Credentials::default());
+    let after = store(RedisConfig::at(Topology::Sentinel { master, nodes, credentials })).await;
+    append(&*after, &key, "e").await.unwrap();
+    assert_eq!(connections(&past).await, 0);
 }
 
 /// R47: on a Cluster, a master that is killed under load.
