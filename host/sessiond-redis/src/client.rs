@@ -14,6 +14,7 @@ use crate::error::{Error, has_code};
 use crate::node::Node;
 use crate::schema::Schema;
 use crate::script::{Reply, ScriptCall};
+use crate::sentinel::Sentinels;
 use crate::server;
 use crate::transfer::{Transfer, Wait};
 
@@ -95,7 +96,8 @@ fn origin(config: &RedisConfig) -> Result<(Origin, Place), Error> {
         Topology::Sentinel { master, nodes, credentials } => {
             let (nodes, place) = read(nodes)?;
             let (name, credentials) = (master.clone(), credentials.clone());
-            Ok((Origin::Sentinel { nodes, credentials, name }, place))
+            let sentinels = Sentinels { nodes, credentials, name };
+            Ok((Origin::Sentinel(Arc::new(sentinels)), place))
         }
         Topology::Cluster { .. } if config.database.is_some_and(|it| it > 0) => {
             Err(Error::Database)

@@ -10,11 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::access::{Access, Address};
 use crate::cluster::{self, Range, SLOTS};
-use crate::config::Credentials;
 use crate::error::Error;
 use crate::link::{Kind, Target};
 use crate::node::Node;
-use crate::sentinel::{self, Word};
+use crate::sentinel::Sentinels;
 
 /// How long one look is good for, whatever speaks against it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 /// The least time that a look is worth beginning with.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// How long one is waited for before the next is asked too, or the word of others counts.
+/// How long one is waited for before the next is asked too.
 const STAGGER: Duration = Duration::from_millis(50);
 
 /// Where to ask which servers there are.
@@ -30,12 +29,7 @@ pub(crate) enum Origin {
     /// There is one, here.
     Server(Address),
     /// Sentinels know it.
-    Sentinel {
-        nodes: Vec<Address>,
-        credentials: Credentials,
-        /// What they call it.
-        name: String,
-    },
+    Sentinel(Arc<Sentinels>),
     /// The nodes of a Cluster know each other. These are some of them.
     Cluster(Vec<Address>),
 }
@@ -151,9 +145,9 @@ impl Directory {
     }
 
     fn new_node(&self, address: &Address) -> Result<Arc<Node>, Error> {
-        let kind = match *self.origin {
+        let kind = match &*self.origin {
             Origin::Server(_) => Kind::Single,
-            Origin::Sentinel { .. } => Kind::Master,
+            Origin::Sentinel(sentinels) => Kind::Master(sentinels.clone()),
             Origin::Cluster(_) => Kind::Node,
         };
         let target = Target::new(address.clone(), self.access.clone(), kind)?;
@@ -191,45 +185,11 @@ impl Directory {
     async fn find(&self, until: Instant) -> Result<Vec<Range>, Error> {
         match &*self.origin {
             Origin::Server(address) => Ok(vec![(0, SLOTS - 1, address.clone())]),
-            Origin::Sentinel { nodes, .. } => self.find_master(nodes, until).await,
+            Origin::Sentinel(sentinels) => {
+                Ok(vec![(0, SLOTS - 1, sentinels.master(&self.access, until).await?)])
+            }
             Origin::Cluster(seeds) => self.find_slots(self.known(seeds), until).await,
         }
-    }
-
-    /// Asks all Sentinels, and believes the one that knows of the latest failover. The others hear
-    /// of it seconds later. Until then they name a master that is gone, or that came back and
-    /// takes itself for one still, with what it had or with nothing.
-    async fn find_master(
-        &self,
-        sentinels: &[Address],
-        until: Instant,
-    ) -> Result<Vec<Range>, Error> {
-        let mut asked = JoinSet::new();
-        for sentinel in sentinels {
-            let (access, origin) = (self.access.clone(), self.origin.clone());
-            let sentinel = sentinel.clone();
-            asked.spawn(async move {
-                let Origin::Sentinel { credentials, name, .. } = &*origin else {
-                    return Err(Error::NoNodes);
-                };
-                sentinel::ask(&access, &sentinel, credentials, name, until).await
-            });
-        }
-        let mut newest: Result<Word, Error> = Err(Error::NoNodes);
-        let mut until = until;
-        while let Ok(Some(answer)) = timeout_at(until, asked.join_next()).await {
-            match (answer, &newest) {
-                (Ok(Ok(word)), Ok(known)) if word.epoch <= known.epoch => {}
-                (Ok(Ok(word)), _) => {
-                    newest = Ok(word);
-                    // Those that hang are not waited for once there is an answer.
-                    until = until.min(Instant::now() + STAGGER);
-                }
-                (Ok(Err(error)), Err(_)) => newest = Err(error),
-                _ => {}
-            }
-        }
-        Ok(vec![(0, SLOTS - 1, newest?.master)])
     }
 
     /// Asks one node after the other, and does not wait long for one that is silent.

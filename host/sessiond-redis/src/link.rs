@@ -14,6 +14,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::access::{Access, Address, no_answer, unreachable};
 use crate::error::{Error, has_code};
+use crate::sentinel::Sentinels;
+
+/// How long Sentinels have to confirm that a server is the master.
+const CONFIRM: Duration = Duration::from_millis(500);
 
 /// A place for one connection that all callers share, each command after the other.
 pub(crate) struct Link {
@@ -34,12 +38,12 @@ pub(crate) struct Target {
 }
 
 /// What a server must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
     /// The only one.
     Single,
     /// The master that Sentinels named: it may have ceased to be that.
-    Master,
+    Master(Arc<Sentinels>),
     /// A node of a Cluster: another one may have the schema.
     Node,
 }
@@ -152,18 +156,32 @@ impl Target {
             let named = naming.arg("SETNAME").arg(name).exec_async(&mut connection).await;
             named.map_err(unreachable)?;
         }
-        if self.kind == Kind::Master {
-            let role: Vec<Value> =
-                redis::cmd("ROLE").query_async(&mut connection).await.map_err(unreachable)?;
-            if !matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
-                return Err(Error::NotMaster { address: self.address.to_string() });
-            }
+        if let Kind::Master(sentinels) = &self.kind {
+            self.confirm(sentinels, &mut connection).await?;
         }
         match self.agree(&connection).await {
-            Err(Error::Command(error)) if self.kind == Kind::Node && is_elsewhere(&error) => {}
+            Err(Error::Command(error))
+                if matches!(self.kind, Kind::Node) && is_elsewhere(&error) => {}
             agreed => agreed?,
         }
         Ok(Live { connection, lost, since: Instant::now(), heard: AtomicU64::new(0) })
+    }
+
+    /// Makes sure that the server is the master, and not one that came back and has yet to hear that
+    /// another took its place. If no Sentinel can be asked, the server's own word must do.
+    async fn confirm(
+        &self,
+        sentinels: &Arc<Sentinels>,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), Error> {
+        let told = redis::cmd("ROLE").query_async(connection).await;
+        let role: Vec<Value> = told.map_err(|source| unreachable(&self.address, source))?;
+        let says_so = matches!(role.first(), Some(Value::BulkString(role)) if role == b"master");
+        let named = sentinels.master(&self.access, Instant::now() + CONFIRM).await;
+        if says_so && named.map_or(true, |named| named == self.address) {
+            return Ok(());
+        }
+        Err(Error::NotMaster { address: self.address.to_string() })
     }
 
     /// Makes sure that what all daemons must agree on is there.
