@@ -84,6 +84,17 @@ fn the_nouns_of_core_do_not_point_back() {
     }
 }
 
+/// Machine code is loaded in one place, which says why that is sound.
+#[test]
+fn one_file_is_unsafe() {
+    let unsafe_code = |(_, text): &(PathBuf, String)| text.contains("unsafe {");
+    let found: Vec<_> = CRATES.into_iter().flat_map(crate_sources).filter(unsafe_code).collect();
+    let files: Vec<_> = found.iter().map(|(path, _)| path.file_name().unwrap()).collect();
+    assert_eq!(files, ["artifact.rs"]);
+    assert_eq!(found[0].1.matches("unsafe {").count(), 1);
+    assert!(found[0].1.contains("// SAFETY: "));
+}
+
 /// A file is read in one go, says what it is, and is not named after nothing.
 #[test]
 fn files_are_small_and_say_what_they_are() {

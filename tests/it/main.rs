@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod import;
 mod plugin_author;
+mod plugin_cache;
 mod property;
 mod redis_store;
 mod redis_topology;

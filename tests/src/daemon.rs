@@ -28,6 +28,12 @@ pub fn program() -> PathBuf {
     found.expect("sessiond is not built: run `cargo build --workspace`, or scripts/test")
 }
 
+/// Where the daemons under test keep compiled plugins, unless they are told: not with the user's own.
+pub fn cache() -> PathBuf {
+    let target = program().parent().and_then(Path::parent).map(Path::to_owned);
+    target.expect("target/PROFILE/sessiond").join("test-cache")
+}
+
 /// A plugin that `scripts/guests` has built.
 ///
 /// # Panics
@@ -53,8 +59,23 @@ impl Daemon {
         Self::start_in(folder, config, "127.0.0.1:0", Some(zone.to_owned())).await
     }
 
+    /// Starts a daemon, and waits only until it answers: it may still be loading plugins.
+    pub async fn starting(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the daemon");
+        let (mut daemon, before) = Self::spawn(folder, config, "127.0.0.1:0", None);
+        daemon.address = daemon.wait_for_address(before, "starting address=").await;
+        daemon
+    }
+
     /// Starts a daemon on an address.
     async fn start_in(folder: TempDir, config: &str, listen: &str, zone: Option<String>) -> Self {
+        let (mut daemon, before) = Self::spawn(folder, config, listen, zone);
+        daemon.address = daemon.wait_for_address(before, "listening address=").await;
+        daemon
+    }
+
+    /// Starts the process. The number is how long its log was before.
+    fn spawn(folder: TempDir, config: &str, listen: &str, zone: Option<String>) -> (Self, u64) {
         let socket = folder.path().join("admin.sock");
         let config = format!("[server]\nlisten = {listen:?}\nadmin_socket = {socket:?}\n{config}");
         std::fs::write(folder.path().join("sessiond.toml"), config).expect("a configuration");
@@ -63,6 +84,7 @@ impl Daemon {
         let before = log.metadata().map_or(0, |log| log.len());
         let child = Command::new(program())
             .envs(zone.as_ref().map(|zone| ("TZ", zone)))
+            .env("XDG_CACHE_HOME", cache())
             .args(["serve", "--config"])
             .arg(folder.path().join("sessiond.toml"))
             .stdin(Stdio::null())
@@ -70,16 +92,14 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
-        let mut daemon = Self { child, folder, address: String::new(), zone };
-        daemon.address = daemon.wait_for_address(before).await;
-        daemon
+        (Self { child, folder, address: String::new(), zone }, before)
     }
 
-    async fn wait_for_address(&mut self, skip: u64) -> String {
+    async fn wait_for_address(&mut self, skip: u64, line: &str) -> String {
         eventually("the daemon listens", async || {
             let log = self.log();
             let log = log.get(usize::try_from(skip).ok()?..)?;
-            let address = log.split("listening address=").nth(1)?.split_whitespace().next()?;
+            let address = log.split(line).nth(1)?.split_whitespace().next()?;
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("the daemon has ended: {status}\n{log}");
             }
@@ -167,6 +187,7 @@ impl Drop for Daemon {
 
 /// Runs the program with arguments, to its end.
 pub async fn run(args: &[&str]) -> std::process::Output {
-    let run = tokio::process::Command::new(program()).args(args).stdin(Stdio::null()).output();
+    let mut command = tokio::process::Command::new(program());
+    let run = command.args(args).env("XDG_CACHE_HOME", cache()).stdin(Stdio::null()).output();
     run.await.expect("the program runs")
 }

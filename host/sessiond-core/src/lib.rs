@@ -5,6 +5,8 @@
 //! [`state::StateValue`] and [`summary::Summary`]; the rules that hold for every store are written
 //! once, in [`store::embedded`].
 
+#![forbid(unsafe_code)]
+
 pub mod service;
 
 pub mod hook;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sessiond_core::event::StoredEvent;
 use sessiond_core::event::editor::EventEditor;
 use sessiond_core::hook::{
-    AppendHook, CallContext, FailureKind, GetHook, HookError, Moments, OnError, Returned,
+    AppendHook, CallContext, FailureKind, GetHook, HookError, Moments, OnError, Purpose, Returned,
     Summarizer,
 };
 use sessiond_core::key::Subject;
@@ -43,6 +43,10 @@ impl Plugin {
             Err(HookError::Rejected(_)) => "rejected",
             Err(HookError::Failed { kind, .. }) => kind.name(),
         };
+        if call.purpose == Purpose::Trial {
+            // No request waits for it, so it is none of those that are counted.
+            return answer;
+        }
         let (plugin, interface) = (self.name().to_owned(), interface.name());
         metrics::counter!("sessiond_plugin_calls_total", "plugin" => plugin.clone(), "interface" => interface, "outcome" => outcome)
             .increment(1);

@@ -101,9 +101,29 @@ impl Drop for PluginEngine {
     }
 }
 
+impl Allocation {
+    /// All of them, best first.
+    pub const ALL: [Self; 3] = [Self::Pooling, Self::OnDemand, Self::Small];
+
+    /// Its name on a command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pooling => "pooling",
+            Self::OnDemand => "on-demand",
+            Self::Small => "small",
+        }
+    }
+}
+
+/// An engine that compiles for a tier of allocation, and runs nothing: it needs no pool.
+pub(crate) fn compiling_engine(allocation: Allocation) -> Result<Engine, PluginError> {
+    let wasmtime = settings(allocation);
+    Engine::new(&wasmtime).map_err(|error| PluginError::Engine(error.into()))
+}
+
 fn probe(config: &EngineConfig) -> Result<(Engine, Allocation), PluginError> {
     let mut last = None;
-    for allocation in [Allocation::Pooling, Allocation::OnDemand, Allocation::Small] {
+    for allocation in Allocation::ALL {
         match try_allocation(config, allocation) {
             Ok(engine) => return Ok((engine, allocation)),
             Err(error) => {
@@ -117,23 +137,25 @@ fn probe(config: &EngineConfig) -> Result<(Engine, Allocation), PluginError> {
     Err(PluginError::Engine(error))
 }
 
-fn try_allocation(config: &EngineConfig, allocation: Allocation) -> wasmtime::Result<Engine> {
+/// All that decides what a component is compiled to. A pool has no part in it.
+fn settings(allocation: Allocation) -> Config {
     let mut wasmtime = Config::new();
     wasmtime.concurrency_support(false);
     wasmtime.epoch_interruption(true);
     wasmtime.max_wasm_stack(WASM_STACK);
     wasmtime.async_stack_size(ASYNC_STACK);
-    match allocation {
-        Allocation::Pooling => {
-            let pool = InstanceAllocationStrategy::Pooling(pool(config));
-            wasmtime.allocation_strategy(pool);
-        }
-        Allocation::OnDemand => {}
-        Allocation::Small => {
-            wasmtime.memory_reservation(0);
-            wasmtime.memory_reservation_for_growth(0);
-            wasmtime.memory_guard_size(0);
-        }
+    if allocation == Allocation::Small {
+        wasmtime.memory_reservation(0);
+        wasmtime.memory_reservation_for_growth(0);
+        wasmtime.memory_guard_size(0);
+    }
+    wasmtime
+}
+
+fn try_allocation(config: &EngineConfig, allocation: Allocation) -> wasmtime::Result<Engine> {
+    let mut wasmtime = settings(allocation);
+    if allocation == Allocation::Pooling {
+        wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     }
     let engine = Engine::new(&wasmtime)?;
     // On demand nothing is reserved before the first memory.

@@ -60,6 +60,14 @@ pub enum PluginError {
         /// Why.
         source: Cause,
     },
+    /// The cache of compiled code cannot be used.
+    #[error("the folder {path:?} cannot keep compiled code: {problem}")]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// Why not, and the fix.
+        problem: String,
+    },
     /// The component does not fit the contract.
     #[error("the component does not fit:{}", problems.iter().map(|it| format!("\n  - {it}")).collect::<String>())]
     Contract {

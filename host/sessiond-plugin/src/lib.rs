@@ -6,6 +6,8 @@
 //! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
 
 pub mod adapter;
+pub mod cache;
+pub mod compile;
 pub mod contract;
 pub mod engine;
 pub mod error;
@@ -14,6 +16,7 @@ pub mod loader;
 pub mod plugin;
 pub mod wit;
 
+mod artifact;
 mod bindings;
 mod host;
 mod import;

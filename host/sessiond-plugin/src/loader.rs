@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::sessiond::plugin as imports;
+use crate::compile::{Compiler, Origin};
 use crate::contract::Surface;
 use crate::engine::PluginEngine;
 use crate::error::PluginError;
@@ -22,6 +23,7 @@ pub const MAX_FILE: u64 = 256 * 1024 * 1024;
 pub struct PluginLoader {
     engine: Arc<PluginEngine>,
     linker: Linker<Host>,
+    compiler: Compiler,
 }
 
 impl std::fmt::Debug for PluginLoader {
@@ -35,6 +37,7 @@ impl std::fmt::Debug for PluginLoader {
 pub struct PluginFile {
     path: std::path::PathBuf,
     bytes: Vec<u8>,
+    digest: [u8; 32],
     sha256: String,
 }
 
@@ -52,7 +55,8 @@ impl PluginFile {
         }
         let mut bytes = Vec::new();
         file.by_ref().take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let sha256 = hex(&digest);
         if let Some(wanted) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&sha256)) {
             let (path, wanted) = (path.to_owned(), wanted.to_owned());
             return Err(PluginError::Pin { path, wanted, found: sha256 });
@@ -60,7 +64,7 @@ impl PluginFile {
         if let Some(kind) = other_kind(&bytes) {
             return Err(PluginError::Kind { path: path.to_owned(), kind });
         }
-        Ok(Self { path: path.to_owned(), bytes, sha256 })
+        Ok(Self { path: path.to_owned(), bytes, digest, sha256 })
     }
 
     /// The sha256 of the file, in hex.
@@ -71,6 +75,18 @@ impl PluginFile {
     /// The size of the file, in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 }
 
@@ -106,11 +122,25 @@ impl PluginLoader {
     /// [`PluginError::Engine`], when the imports cannot be offered.
     pub fn new(engine: Arc<PluginEngine>) -> Result<Self, PluginError> {
         let linker = link(&engine).map_err(|error| PluginError::Engine(error.into()))?;
-        Ok(Self { engine, linker })
+        Ok(Self { engine, linker, compiler: Compiler::default() })
     }
 
-    /// Compiles a component and checks that it fits. Takes seconds of CPU for components that
-    /// carry a language's runtime, so keep it off the threads that serve.
+    /// The loader, taking compiled code from there.
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Finds or compiles the code of a component, as [`PluginLoader::load`] does, and no more.
+    ///
+    /// # Errors
+    /// [`PluginError`], for a component that is damaged.
+    pub fn precompile(&self, file: &PluginFile) -> Result<Origin, PluginError> {
+        self.compiler.component(&self.engine, file).map(|(_, origin)| origin)
+    }
+
+    /// Finds or compiles a component's code, and checks that the component fits. That takes seconds
+    /// for components that carry a language's runtime, so keep it off the threads that serve.
     ///
     /// # Errors
     /// [`PluginError`], for a component that is damaged or does not fit.
@@ -120,9 +150,8 @@ impl PluginLoader {
         settings: PluginSettings,
     ) -> Result<Arc<Plugin>, PluginError> {
         let engine = self.engine.wasmtime();
-        let component = Component::from_binary(engine, &file.bytes).map_err(|error| {
-            PluginError::Compile { path: file.path.clone(), source: format!("{error:#}").into() }
-        })?;
+        let (component, origin) = self.compiler.component(&self.engine, &file)?;
+        tracing::debug!(plugin = %settings.name, code = origin.name(), "code found");
         let surface = Surface::of(&component, engine);
         let problems = surface.problems();
         if !problems.is_empty() {

@@ -5,6 +5,8 @@
 //! keys share a slot with its user's, so every write is one script there, and every read one
 //! transaction; only an app's state lives elsewhere, and reaches it through an outbox.
 
+#![forbid(unsafe_code)]
+
 mod access;
 mod client;
 mod cluster;

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, StoreConfig};
+use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
 use crate::plugins::{LoadedPlugins, load_plugins};
-use crate::telemetry;
 
 /// How often the store puts things in order.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -77,37 +77,36 @@ impl App {
         &self.plugins
     }
 
-    /// Serves until `stop`. Returns whether everything that had begun was ended in time.
+    /// Serves who comes through the entrance, until `stop`. Returns whether everything that had
+    /// begun was ended in time.
     ///
     /// # Errors
-    /// When it cannot listen.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<bool> {
+    /// When it cannot listen for the operator.
+    pub async fn run(self, entrance: Entrance, stop: CancellationToken) -> anyhow::Result<bool> {
         let server = &self.config.server;
         let api = Api {
             service: self.service.clone(),
-            metrics: telemetry::start_metrics()?,
+            metrics: entrance.metrics().clone(),
             max_body: server.max_body,
             tasks: TaskTracker::new(),
         };
-        let (listener, address) = Listener::tcp(server.listen)
-            .await
-            .with_context(|| format!("cannot listen on {} (server.listen)", server.listen))?;
         let admin = match &server.admin_socket {
             Some(path) => Some(Listener::unix(path).await.with_context(|| {
                 format!("cannot listen on {} (server.admin_socket)", path.display())
             })?),
             None => None,
         };
-        tracing::info!(%address, store = self.store_name(), "listening");
+        entrance.admit(client_router(api.clone()));
+        tracing::info!(address = %entrance.address(), store = self.store_name(), "listening");
 
         let grace = server.grace_period;
         let background = TaskTracker::new();
         background.spawn(sweep(self.service.store().clone(), stop.clone()));
         let admin = admin.map(|listener| {
             let router = admin_router(api.clone());
-            background.spawn(serve(listener, router, stop.clone(), grace))
+            background.spawn(serve(listener, router, stop, grace))
         });
-        let mut ended = serve(listener, client_router(api.clone()), stop, grace).await;
+        let mut ended = entrance.ended().await;
         if let Some(admin) = admin {
             ended &= admin.await.unwrap_or(false);
         }

@@ -153,11 +153,26 @@ pub enum PluginCommand {
         #[arg(long, value_name = "FILE")]
         events: PathBuf,
     },
+    /// Compile components into the cache, so that the next start need not.
+    Precompile(PrecompileArgs),
     /// Write the WIT package, to build plugins against.
     Wit {
         /// The folder. It is made if it is missing.
         dir: PathBuf,
     },
+}
+
+/// What to compile.
+#[derive(Debug, Args)]
+pub struct PrecompileArgs {
+    /// The components. Without any: the plugins of the configuration.
+    pub files: Vec<PathBuf>,
+    /// The configuration that the daemon runs with. Without it, what holds by default.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Compile the standard input to the standard output: how the daemon compiles.
+    #[arg(long, value_name = "ALLOCATION", hide = true, conflicts_with_all = ["files", "config"])]
+    pub pipe: Option<String>,
 }
 
 /// A language that there is a template for.

@@ -2,6 +2,7 @@
 //!
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
+mod cache;
 mod plugins;
 mod reader;
 mod redis;
@@ -10,6 +11,7 @@ mod session;
 mod summary;
 mod telemetry;
 
+pub use cache::{CacheFolder, PluginCacheConfig};
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
@@ -41,6 +43,8 @@ pub struct Config {
     pub summary: SummaryConfig,
     /// The plugins.
     pub plugins: Vec<PluginConfig>,
+    /// Where compiled plugins are kept.
+    pub plugin_cache: PluginCacheConfig,
     /// What the daemon tells of itself.
     pub telemetry: TelemetryConfig,
     /// Every key and what it came to, secrets hidden.
@@ -86,6 +90,7 @@ impl Config {
             let summary = summary::read(root.section("summary"));
             let plugins = plugins::read(&root);
             plugins::check_names(&document, &plugins, &hooks, &summary);
+            let plugin_cache = cache::read(root.section("plugin_cache"));
             let telemetry = telemetry::read(root.section("telemetry"));
             root.finish();
             let (resolved, warnings) = Default::default();
@@ -97,6 +102,7 @@ impl Config {
                 hooks,
                 summary,
                 plugins,
+                plugin_cache,
                 telemetry,
                 resolved,
                 warnings,

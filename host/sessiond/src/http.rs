@@ -5,6 +5,7 @@
 
 mod admin;
 mod ask;
+pub mod entrance;
 mod events;
 mod fields;
 mod guard;

@@ -3,9 +3,12 @@
 //! [`cli`] says what there is; [`commands`] does it; [`app::App`] is the daemon itself. The rules of
 //! sessions are in `sessiond-core`, and nothing here decides anything about them.
 
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod cli;
 pub mod commands;
+pub mod compiler;
 pub mod config;
 pub mod http;
 pub mod plugins;

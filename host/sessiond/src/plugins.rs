@@ -6,9 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::error::PluginError;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
+use tokio::task::{JoinError, JoinHandle};
 
+use crate::compiler::compiler;
 use crate::config::{Config, ConfigError, Located, PluginConfig};
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
@@ -38,12 +41,16 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
         return Ok(LoadedPlugins::default());
     }
     let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
-    let loader = Arc::new(PluginLoader::new(engine)?);
+    let compiler = compiler(&config.plugin_cache)?;
+    let loader = Arc::new(PluginLoader::new(engine)?.with_compiler(compiler));
+    // All at once; compiles take turns.
+    let begin = |plugin| load(&loader, plugin, config.max_event_size);
+    let loading: Vec<_> = config.plugins.iter().map(begin).collect();
     let mut all = Vec::new();
-    for plugin in &config.plugins {
+    for (plugin, loading) in config.plugins.iter().zip(loading) {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
-        let loaded = load(&loader, plugin, config.max_event_size).await.map_err(&at)?;
+        let loaded = loaded(loading.await).map_err(&at)?;
         uses.check(&loaded, plugin).map_err(&at)?;
         let tried = uses.interfaces(&loaded);
         loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
@@ -60,7 +67,7 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     Ok(LoadedPlugins { append, get, summarizer, all })
 }
 
-fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
+pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
     EngineConfig {
         max_instances: plugins.iter().map(|plugin| plugin.limits.max_instances).sum(),
         max_memory: plugins.iter().map(|plugin| plugin.limits.memory).max().unwrap_or(0),
@@ -68,11 +75,11 @@ fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
     }
 }
 
-async fn load(
+fn load(
     loader: &Arc<PluginLoader>,
     plugin: &PluginConfig,
     max_event_size: usize,
-) -> Result<Arc<Plugin>, String> {
+) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
     let settings = PluginSettings {
         name: plugin.name.value.as_str().into(),
         limits: plugin.limits,
@@ -81,12 +88,17 @@ async fn load(
         max_event_size,
     };
     let (loader, path, pin) = (loader.clone(), plugin.path.clone(), plugin.sha256.clone());
-    // Compiling takes seconds of CPU.
-    let loaded = tokio::task::spawn_blocking(move || {
+    // Reading, and compiling where there is no other process for it, take time.
+    tokio::task::spawn_blocking(move || {
         let file = PluginFile::read(&path, pin.as_deref())?;
         loader.load(file, settings)
-    });
-    match loaded.await {
+    })
+}
+
+fn loaded(
+    loaded: Result<Result<Arc<Plugin>, PluginError>, JoinError>,
+) -> Result<Arc<Plugin>, String> {
+    match loaded {
         Ok(Ok(loaded)) => Ok(loaded),
         Ok(Err(error)) => Err(chain(&error)),
         Err(panic) => Err(format!("the compiler failed: {panic}")),

@@ -54,6 +54,11 @@ fn describe() {
         "sessiond_plugin_log_dropped_bytes_total",
         "Bytes that plugins logged beyond what a call may."
     );
+    describe_counter!(
+        "sessiond_plugin_code_total",
+        "Components whose code was found in the cache or compiled."
+    );
+    describe_histogram!("sessiond_plugin_compile_seconds", "Time to compile a component.");
     describe_counter!("sessiond_hook_failures_total", "Hooks that failed, by plugin and kind.");
     describe_counter!("sessiond_summary_jobs_total", "Summary jobs, by outcome.");
     describe_counter!(

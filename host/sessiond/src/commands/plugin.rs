@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 pub(super) mod new;
+pub(super) mod precompile;
 pub(super) mod test;
 pub(super) mod wit;
 
@@ -13,6 +14,9 @@ use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
+
+use crate::compiler::compiler;
+use crate::config::PluginCacheConfig;
 
 /// The largest event after edits, as the daemon has it by default, in bytes.
 const MAX_EVENT_SIZE: usize = 1024 * 1024;
@@ -30,6 +34,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
     };
     let (max_instances, max_memory) = (limits.max_instances, limits.memory);
     let engine = PluginEngine::new(EngineConfig { max_instances, max_memory, threads: 1 })?;
-    let loader = PluginLoader::new(Arc::new(engine))?;
+    let compiler = compiler(&PluginCacheConfig::default())?;
+    let loader = PluginLoader::new(Arc::new(engine))?.with_compiler(compiler);
     Ok(tokio::task::spawn_blocking(move || loader.load(file, settings)).await??)
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::http::entrance::Entrance;
 use crate::telemetry;
 
 pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -25,8 +26,18 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let stop = stop_on_signal()?;
-    let app = App::build(config, path.unwrap_or(Path::new("defaults"))).await?;
-    let ended = app.run(stop).await?;
+    let metrics = telemetry::start_metrics()?;
+    // Whoever watches the process sees that it lives while plugins are compiled.
+    let entrance = Entrance::open(&config.server, metrics, stop.clone()).await?;
+    tracing::info!(address = %entrance.address(), "starting");
+    let app = tokio::select! {
+        app = App::build(config, path.unwrap_or(Path::new("defaults"))) => app?,
+        () = stop.cancelled() => {
+            tracing::info!("stopped before it had started");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let ended = app.run(entrance, stop).await?;
     tracing::info!(ended, "stopped");
     Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

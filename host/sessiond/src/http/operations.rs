@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use metrics_exporter_prometheus::PrometheusHandle;
+
 use super::Api;
 use super::problem::Problem;
 use super::reply::json;
@@ -20,7 +22,7 @@ pub(super) async fn health() -> Response {
     json(StatusCode::OK, "{\"status\":\"ok\"}".to_owned())
 }
 
-/// Plugins are loaded before anything is served, so the store is what may be missing.
+/// Nothing gets here before plugins are loaded, so the store is what may be missing.
 pub(super) async fn ready(State(api): State<Api>) -> Result<Response, Problem> {
     let ping = api.service.store().ping();
     match tokio::time::timeout(PING_TIME, ping).await {
@@ -35,7 +37,11 @@ pub(super) async fn ready(State(api): State<Api>) -> Result<Response, Problem> {
 }
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
-    let text = api.metrics.render();
+    metrics_text(&api.metrics)
+}
+
+pub(super) fn metrics_text(metrics: &PrometheusHandle) -> Response {
+    let text = metrics.render();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
