@@ -20,5 +20,6 @@ mod replay;
 mod replay_matrix;
 mod shutdown;
 mod summaries;
+mod trust;
 mod windows;
 mod writers;

@@ -34,15 +34,13 @@ pub enum PluginError {
         /// The limit in bytes.
         max: u64,
     },
-    /// The file is not the one that the configuration pins.
-    #[error("the file {path:?} has the sha256 {found}, and the configuration wants {wanted}")]
-    Pin {
+    /// The file is not the one that the configuration pins, or nobody who is trusted has signed it.
+    #[error("the file {path:?} is not to be loaded:{}", list(problems))]
+    Untrusted {
         /// The file.
         path: PathBuf,
-        /// The digest in the configuration.
-        wanted: String,
-        /// The digest of the file.
-        found: String,
+        /// Everything that is not as required, with what was wanted, what was found, and the fix.
+        problems: Vec<String>,
     },
     /// The file is of another kind.
     #[error("the file {path:?} is no WebAssembly component but {kind}")]
@@ -69,7 +67,7 @@ pub enum PluginError {
         problem: String,
     },
     /// The component does not fit the contract.
-    #[error("the component does not fit:{}", problems.iter().map(|it| format!("\n  - {it}")).collect::<String>())]
+    #[error("the component does not fit:{}", list(problems))]
     Contract {
         /// Everything that does not fit, with what was wanted, what is offered, and the fix.
         problems: Vec<String>,
@@ -85,6 +83,10 @@ pub enum PluginError {
         /// How it failed.
         source: Cause,
     },
+}
+
+fn list(problems: &[String]) -> String {
+    problems.iter().map(|it| format!("\n  - {it}")).collect()
 }
 
 /// Known mistakes, by what they look like.

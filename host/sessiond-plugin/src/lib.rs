@@ -14,6 +14,7 @@ pub mod error;
 pub mod limits;
 pub mod loader;
 pub mod plugin;
+pub mod signature;
 pub mod wit;
 
 mod artifact;

@@ -15,6 +15,7 @@ use crate::error::PluginError;
 use crate::host::Host;
 use crate::plugin::{ExportedIndices, Plugin, PluginCode, PluginSettings};
 use crate::pool::InstancePool;
+use crate::signature::Requirements;
 
 /// The largest file, in bytes. Components that carry a language's runtime have 20 MB.
 pub const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -45,8 +46,8 @@ impl PluginFile {
     /// Reads a file once: what is checked here is what is compiled later.
     ///
     /// # Errors
-    /// [`PluginError`], for a file that cannot be read, is not the pinned one, or is no component.
-    pub fn read(path: &Path, pin: Option<&str>) -> Result<Self, PluginError> {
+    /// [`PluginError`], for a file that cannot be read, is not as required, or is no component.
+    pub fn read(path: &Path, required: &Requirements) -> Result<Self, PluginError> {
         let failed = |source| PluginError::Read { path: path.to_owned(), source };
         let mut file = std::fs::File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
@@ -57,9 +58,9 @@ impl PluginFile {
         file.by_ref().take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let sha256 = hex(&digest);
-        if let Some(wanted) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&sha256)) {
-            let (path, wanted) = (path.to_owned(), wanted.to_owned());
-            return Err(PluginError::Pin { path, wanted, found: sha256 });
+        let problems = required.problems(path, &bytes, &sha256);
+        if !problems.is_empty() {
+            return Err(PluginError::Untrusted { path: path.to_owned(), problems });
         }
         if let Some(kind) = other_kind(&bytes) {
             return Err(PluginError::Kind { path: path.to_owned(), kind });
@@ -186,7 +187,8 @@ mod tests {
     fn read(bytes: &[u8], pin: Option<&str>) -> Result<PluginFile, PluginError> {
         let path = std::env::temp_dir().join(format!("sessiond-loader-{}", rand_name()));
         std::fs::write(&path, bytes).unwrap();
-        let file = PluginFile::read(&path, pin);
+        let required = Requirements { sha256: pin.map(str::to_owned), ..Requirements::default() };
+        let file = PluginFile::read(&path, &required);
         std::fs::remove_file(&path).unwrap();
         file
     }
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn a_pin_is_checked_first() {
         let error = read(b"(module)", Some("00")).unwrap_err();
-        assert!(matches!(error, PluginError::Pin { .. }));
+        assert!(matches!(error, PluginError::Untrusted { .. }));
         let pin = hex(&Sha256::digest(b"\0asm\x0d\0\x01\0")).to_uppercase();
         assert!(read(b"\0asm\x0d\0\x01\0", Some(&pin)).is_ok());
     }

@@ -10,6 +10,7 @@ mod server;
 mod session;
 mod summary;
 mod telemetry;
+mod trust;
 
 pub use cache::{CacheFolder, PluginCacheConfig};
 pub use plugins::{HookLists, PluginConfig};
@@ -88,7 +89,8 @@ impl Config {
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
             let hooks = plugins::read_hooks(root.section("hooks"));
             let summary = summary::read(root.section("summary"));
-            let plugins = plugins::read(&root);
+            let keys = trust::read(root.section("trust"));
+            let plugins = plugins::read(&root, &keys);
             plugins::check_names(&document, &plugins, &hooks, &summary);
             let plugin_cache = cache::read(root.section("plugin_cache"));
             let telemetry = telemetry::read(root.section("telemetry"));
@@ -145,6 +147,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// A problem with one value.
+    pub fn at<T>(at: &Located<T>, message: impl Into<String>) -> Self {
+        Self { line: at.line, key: at.key.clone(), message: message.into() }
+    }
+}
+
 /// All that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -160,8 +169,7 @@ impl ConfigError {
 
     /// A problem with one value of a file.
     pub fn at<T>(path: &Path, at: &Located<T>, message: impl Into<String>) -> Self {
-        let problem = Problem { line: at.line, key: at.key.clone(), message: message.into() };
-        Self::new(path, vec![problem])
+        Self::new(path, vec![Problem::at(at, message)])
     }
 }
 

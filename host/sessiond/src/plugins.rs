@@ -12,7 +12,7 @@ use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::compiler::compiler;
-use crate::config::{Config, ConfigError, Located, PluginConfig};
+use crate::config::{Config, ConfigError, Located, PluginConfig, Problem};
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
 fn guest_threads() -> usize {
@@ -46,11 +46,20 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     // All at once; compiles take turns.
     let begin = |plugin| load(&loader, plugin, config.max_event_size);
     let loading: Vec<_> = config.plugins.iter().map(begin).collect();
-    let mut all = Vec::new();
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (plugin, loading) in config.plugins.iter().zip(loading) {
+        match loaded(loading.await) {
+            Ok(loaded) => found.push((plugin, loaded)),
+            Err(message) => problems.push(Problem::at(&plugin.name, message)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::new(path, problems).into());
+    }
+    let mut all = Vec::new();
+    for (plugin, loaded) in found {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
-        let loaded = loaded(loading.await).map_err(&at)?;
         uses.check(&loaded, plugin).map_err(&at)?;
         let tried = uses.interfaces(&loaded);
         loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
@@ -87,10 +96,10 @@ fn load(
         on_error: plugin.on_error,
         max_event_size,
     };
-    let (loader, path, pin) = (loader.clone(), plugin.path.clone(), plugin.sha256.clone());
+    let (loader, path, required) = (loader.clone(), plugin.path.clone(), plugin.required.clone());
     // Reading, and compiling where there is no other process for it, take time.
     tokio::task::spawn_blocking(move || {
-        let file = PluginFile::read(&path, pin.as_deref())?;
+        let file = PluginFile::read(&path, &required)?;
         loader.load(file, settings)
     })
 }

@@ -14,6 +14,7 @@ use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
+use sessiond_plugin::signature::Requirements;
 
 use crate::compiler::compiler;
 use crate::config::PluginCacheConfig;
@@ -24,7 +25,7 @@ const MAX_EVENT_SIZE: usize = 1024 * 1024;
 /// Loads a component with the limits that the daemon has by default.
 async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
     let limits = Limits::default();
-    let file = PluginFile::read(path, None)?;
+    let file = PluginFile::read(path, &Requirements::default())?;
     let settings = PluginSettings {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into(),
         limits,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sessiond_core::hook::OnError;
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::plugin::Isolation;
+use sessiond_plugin::signature::{Requirements, TrustedKeys};
 
 use super::SummaryConfig;
 use super::reader::{Document, Located, Section};
@@ -26,8 +27,8 @@ pub struct PluginConfig {
     pub name: Located<String>,
     /// The file.
     pub path: PathBuf,
-    /// The sha256 that the file must have, in hex.
-    pub sha256: Option<String>,
+    /// What the file must be.
+    pub required: Requirements,
     /// Whom its instances are kept for.
     pub isolation: Isolation,
     /// What happens to a request when it fails.
@@ -44,12 +45,12 @@ pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
     lists
 }
 
-pub(super) fn read(root: &Section<'_>) -> Vec<PluginConfig> {
+pub(super) fn read(root: &Section<'_>, keys: &TrustedKeys) -> Vec<PluginConfig> {
     let sections = root.sections("plugins");
-    sections.into_iter().filter_map(|(name, section)| read_one(name, section)).collect()
+    sections.into_iter().filter_map(|(name, section)| read_one(name, section, keys)).collect()
 }
 
-fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
+fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<PluginConfig> {
     let path = section.name("path");
     let sha256 = section.text("sha256").map(|pin| pin.reveal().to_owned());
     let well_formed = |pin: &str| pin.len() == 64 && pin.bytes().all(|it| it.is_ascii_hexdigit());
@@ -61,6 +62,11 @@ fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
         };
         section.document().problem(&at, format!("{pin:?} is no sha256: write 64 hex digits"));
     }
+    let signature = section.path("signature");
+    if signature.is_some() && keys.is_empty() {
+        section.problem("signature", "there is no key to check it with: name some in trust.keys");
+    }
+    let required = Requirements { sha256, keys: keys.clone(), signature };
     let isolations = [("app", Isolation::App), ("call", Isolation::Call)];
     let policies = [("reject", OnError::Reject), ("skip", OnError::Skip)];
     let isolation = section.choice("isolation", &isolations, Isolation::App, "app");
@@ -76,7 +82,7 @@ fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
             Some(PluginConfig {
                 name,
                 path: file,
-                sha256,
+                required,
                 isolation,
                 on_error,
                 allow_unused,

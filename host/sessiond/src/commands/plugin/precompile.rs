@@ -9,6 +9,7 @@ use sessiond_plugin::compile::{REFUSED, compile_pipe};
 use sessiond_plugin::engine::{Allocation, EngineConfig, PluginEngine};
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
+use sessiond_plugin::signature::Requirements;
 
 use crate::cli::PrecompileArgs;
 use crate::compiler::compiler;
@@ -58,9 +59,9 @@ fn loader(config: &Config) -> anyhow::Result<PluginLoader> {
 
 /// Compiles all files that can be, and says which cannot.
 fn compile(loader: &PluginLoader, files: &[PathBuf]) -> anyhow::Result<bool> {
-    let mut good = true;
+    let (mut good, required) = (true, Requirements::default());
     for path in files {
-        let done = PluginFile::read(path, None).and_then(|file| loader.precompile(&file));
+        let done = PluginFile::read(path, &required).and_then(|file| loader.precompile(&file));
         let told = match done {
             Ok(origin) => origin.name().to_owned(),
             Err(error) => {
