@@ -13,6 +13,7 @@ mod http;
 mod import;
 mod plugin_author;
 mod plugin_cache;
+mod plugin_reload;
 mod property;
 mod redis_store;
 mod redis_topology;

@@ -21,6 +21,7 @@ use crate::error::CallError;
 use crate::instance::{Answer, PluginInstance, Request};
 use crate::limits::LimitError;
 use crate::plugin::{Interface, Plugin};
+use crate::slot::PluginSlot;
 
 /// How long past its deadline a call may go on before it is dropped from outside: the guest is
 /// stopped from inside at its next tick, unless it waits in the host.
@@ -172,7 +173,7 @@ impl<T> Drop for AbortOnDrop<T> {
 
 /// A loaded plugin, to be named in lists of hooks and as a summarizer.
 #[derive(Debug, Clone)]
-pub struct Hooks(pub Arc<Plugin>);
+pub struct Hooks(pub Arc<PluginSlot>);
 
 impl Hooks {
     async fn call(
@@ -181,11 +182,12 @@ impl Hooks {
         subject: &Subject,
         request: Request,
     ) -> Result<Answer, HookError> {
-        self.0.call(call, subject, request).await
+        self.0.current().call(call, subject, request).await
     }
 
     fn moments_of(&self, before: Interface, after: Interface) -> Moments {
-        Moments { before: self.0.exports(before), after: self.0.exports(after) }
+        let plugin = self.0.current();
+        Moments { before: plugin.exports(before), after: plugin.exports(after) }
     }
 }
 
@@ -206,7 +208,7 @@ impl AppendHook for Hooks {
     }
 
     fn on_error(&self) -> OnError {
-        self.0.settings().on_error
+        self.0.current().settings().on_error
     }
 
     async fn before_append(
@@ -242,7 +244,7 @@ impl GetHook for Hooks {
     }
 
     fn on_error(&self) -> OnError {
-        self.0.settings().on_error
+        self.0.current().settings().on_error
     }
 
     async fn before_get(

@@ -10,6 +10,7 @@ use sessiond_core::time::{Clock as _, SystemClock};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use crate::alive::Alive;
 use crate::limits::Meter;
 use crate::output::{Output, Stream};
 use crate::rows::{EventRow, Row, Rows, StaleHandle};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) output: Output,
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
+    _alive: Alive,
     /// The largest event after edits, in bytes.
     max_event_size: usize,
 }
@@ -31,6 +33,7 @@ impl Host {
     /// WASI is there, since runtimes of some languages ask for it, with nothing behind it: no
     /// files, no network, no environment, no arguments, an empty input.
     pub(crate) fn new(plugin: Arc<str>, memory: usize, max_event_size: usize) -> Self {
+        let _alive = Alive::instance(&plugin);
         let output = Output::new(plugin);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
@@ -43,6 +46,7 @@ impl Host {
             output,
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
+            _alive,
             max_event_size,
         }
     }

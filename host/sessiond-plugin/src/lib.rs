@@ -15,8 +15,10 @@ pub mod limits;
 pub mod loader;
 pub mod plugin;
 pub mod signature;
+pub mod slot;
 pub mod wit;
 
+mod alive;
 mod artifact;
 mod bindings;
 mod host;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::alive::Alive;
 use crate::bindings::sessiond::plugin as imports;
 use crate::compile::{Compiler, Origin};
 use crate::contract::Surface;
@@ -167,7 +168,8 @@ impl PluginLoader {
         let (sha256, size) = (file.sha256, file.bytes.len());
         let imports = surface.imports;
         let code = PluginCode { settings, sha256, size, imports, pre, exported };
-        Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone() }))
+        let _alive = Alive::plugin(&code.settings.name);
+        Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone(), _alive }))
     }
 }
 

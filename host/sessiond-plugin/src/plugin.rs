@@ -7,6 +7,7 @@ use sessiond_core::hook::OnError;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::alive::Alive;
 use crate::bindings::exports::sessiond::plugin as exports;
 use crate::engine::PluginEngine;
 use crate::host::Host;
@@ -82,6 +83,7 @@ pub struct Plugin {
     pub(crate) code: PluginCode,
     pub(crate) pool: InstancePool,
     pub(crate) engine: Arc<PluginEngine>,
+    pub(crate) _alive: Alive,
 }
 
 /// What it takes to start an instance.

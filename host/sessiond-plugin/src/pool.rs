@@ -7,6 +7,7 @@
 //! app.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,6 +29,8 @@ pub(crate) struct InstancePool {
     places: Arc<Semaphore>,
     limits: Limits,
     isolation: Isolation,
+    /// Another plugin has taken over: nothing is kept any more.
+    retired: AtomicBool,
     /// Longest idle first.
     idle: Mutex<VecDeque<Idle>>,
 }
@@ -54,7 +57,19 @@ pub(crate) struct Busy {
 impl InstancePool {
     pub(crate) fn new(limits: Limits, isolation: Isolation) -> Self {
         let places = Arc::new(Semaphore::new(limits.max_instances));
-        Self { places, limits, isolation, idle: Mutex::default() }
+        Self { places, limits, isolation, retired: AtomicBool::new(false), idle: Mutex::default() }
+    }
+
+    /// Takes over the places of another pool, so that both together have no more than one.
+    pub(crate) fn succeed(&mut self, old: &Self) {
+        self.places = old.places.clone();
+    }
+
+    /// Ends its idle instances, and keeps no more.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(idle);
     }
 
     /// Waits for the right to run an instance. It ends when the permit is dropped.
@@ -89,6 +104,9 @@ impl InstancePool {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.retired.load(Ordering::SeqCst) {
+            return;
+        }
         idle.push_back(Idle { app: app.to_owned(), instance });
     }
 

@@ -14,6 +14,7 @@ use sessiond_core::time::SystemClock;
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
 use sessiond_redis::RedisStore;
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,7 @@ use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
 use crate::plugins::{LoadedPlugins, load_plugins};
+use crate::reload::Reloader;
 
 /// How often the store puts things in order.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -82,11 +84,17 @@ impl App {
     ///
     /// # Errors
     /// When it cannot listen for the operator.
-    pub async fn run(self, entrance: Entrance, stop: CancellationToken) -> anyhow::Result<bool> {
+    pub async fn run(
+        self,
+        entrance: Entrance,
+        hangup: Signal,
+        stop: CancellationToken,
+    ) -> anyhow::Result<bool> {
         let server = &self.config.server;
         let api = Api {
             service: self.service.clone(),
             metrics: entrance.metrics().clone(),
+            reloader: self.plugins.reloader.clone(),
             max_body: server.max_body,
             tasks: TaskTracker::new(),
         };
@@ -102,6 +110,10 @@ impl App {
         let grace = server.grace_period;
         let background = TaskTracker::new();
         background.spawn(sweep(self.service.store().clone(), stop.clone()));
+        background.spawn(reload_at(hangup, self.plugins.reloader.clone(), stop.clone()));
+        if let Some(reloader) = &self.plugins.reloader {
+            background.spawn(reloader.clone().watch(stop.clone()));
+        }
         let admin = admin.map(|listener| {
             let router = admin_router(api.clone());
             background.spawn(serve(listener, router, stop, grace))
@@ -159,6 +171,23 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>
             Arc::new(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
         }
     })
+}
+
+/// Reloads plugins at SIGHUP. Without plugins the signal does nothing.
+async fn reload_at(mut hangup: Signal, reloader: Option<Arc<Reloader>>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = stop.cancelled() => return,
+        }
+        tracing::info!("SIGHUP: plugins whose file has changed are reloaded");
+        if let Some(reloader) = &reloader {
+            tokio::select! {
+                () = reloader.reload_all() => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
 }
 
 async fn sweep(store: Arc<dyn SessionStore>, stop: CancellationToken) {

@@ -42,7 +42,7 @@ pub enum Command {
     /// What is there already and equal is skipped, what differs is reported and left alone: after an
     /// interruption, run it again. The exit code is not 0 if anything could not be imported.
     Import(ImportArgs),
-    /// Write and try plugins.
+    /// Write and try plugins, and reload those of a daemon that runs.
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
@@ -152,6 +152,21 @@ pub enum PluginCommand {
         /// Events, one JSON object a line: events as clients append them, or append items.
         #[arg(long, value_name = "FILE")]
         events: PathBuf,
+    },
+    /// List the plugins of a daemon that runs, through `server.admin_socket`.
+    List {
+        /// The configuration that the daemon runs with.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Have a daemon that runs take a plugin's file that has changed. The configuration is not read
+    /// again. If the file is not fit, the plugin that was loaded before serves on.
+    Reload {
+        /// The plugin's name in the configuration.
+        name: String,
+        /// The configuration that the daemon runs with.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Compile components into the cache, so that the next start need not.
     Precompile(PrecompileArgs),

@@ -11,6 +11,7 @@ mod fields;
 mod guard;
 mod operations;
 mod params;
+mod plugins;
 mod problem;
 mod reply;
 pub mod server;
@@ -32,6 +33,7 @@ use sessiond_core::service::SessionService;
 use tokio_util::task::TaskTracker;
 
 use self::problem::Problem;
+use crate::reload::Reloader;
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Api {
     pub service: Arc<SessionService>,
     /// What was counted.
     pub metrics: PrometheusHandle,
+    /// Who reloads plugins, if there are any.
+    pub reloader: Option<Arc<Reloader>>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// Work that goes on after its handler has answered, and is awaited at shutdown.
@@ -126,7 +130,9 @@ pub fn client_router(api: Api) -> Router {
 pub fn admin_router(api: Api) -> Router {
     let router = Router::new()
         .route("/v1/admin/export", get(admin::export))
-        .route("/v1/admin/import", post(admin::import));
+        .route("/v1/admin/import", post(admin::import))
+        .route("/v1/admin/plugins", get(plugins::list))
+        .route("/v1/admin/plugins/{call}", post(plugins::run));
     router.fallback(no_route).layer(from_fn(guard::observe)).with_state(api)
 }
 

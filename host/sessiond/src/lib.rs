@@ -12,6 +12,7 @@ pub mod compiler;
 pub mod config;
 pub mod http;
 pub mod plugins;
+pub mod reload;
 pub mod telemetry;
 
 mod export;

@@ -9,10 +9,13 @@ use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::error::PluginError;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
+use sessiond_plugin::slot::PluginSlot;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::compiler::compiler;
 use crate::config::{Config, ConfigError, Located, PluginConfig, Problem};
+
+use crate::reload::{Reloadable, Reloader};
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
 fn guest_threads() -> usize {
@@ -23,13 +26,15 @@ fn guest_threads() -> usize {
 #[derive(Debug, Default)]
 pub struct LoadedPlugins {
     /// All of them, in the order of the configuration.
-    pub all: Vec<Arc<Plugin>>,
+    pub all: Vec<Arc<PluginSlot>>,
     /// On what goes in, in order.
     pub append: Vec<Hooks>,
     /// On what comes out, in order.
     pub get: Vec<Hooks>,
     /// Who sums up.
     pub summarizer: Option<Hooks>,
+    /// Who reloads them, if there are any.
+    pub reloader: Option<Arc<Reloader>>,
 }
 
 /// Loads every plugin, tries each of its hooks that a list names, and fills the lists.
@@ -56,7 +61,7 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     if !problems.is_empty() {
         return Err(ConfigError::new(path, problems).into());
     }
-    let mut all = Vec::new();
+    let (mut all, mut reloadable) = (Vec::new(), Vec::new());
     for (plugin, loaded) in found {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
@@ -64,7 +69,9 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
         let tried = uses.interfaces(&loaded);
         loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
         tracing::info!(plugin = plugin.name.value, sha256 = loaded.sha256(), interfaces = ?tried, "plugin loaded");
-        all.push(loaded);
+        let slot = Arc::new(PluginSlot::new(loaded));
+        reloadable.push(Reloadable::new(plugin.clone(), uses, slot.clone()));
+        all.push(slot);
     }
     let find = |name: &Located<String>| {
         let found = all.iter().find(|plugin| plugin.name() == name.value);
@@ -73,7 +80,9 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     let append = config.hooks.append.iter().map(find).collect::<anyhow::Result<_>>()?;
     let get = config.hooks.get.iter().map(find).collect::<anyhow::Result<_>>()?;
     let summarizer = config.summary.plugin.as_ref().map(find).transpose()?;
-    Ok(LoadedPlugins { append, get, summarizer, all })
+    let reloader = Reloader::new(loader, reloadable, config.max_event_size);
+    let reloader = Some(Arc::new(reloader));
+    Ok(LoadedPlugins { append, get, summarizer, all, reloader })
 }
 
 pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
@@ -84,18 +93,23 @@ pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
     }
 }
 
-fn load(
-    loader: &Arc<PluginLoader>,
-    plugin: &PluginConfig,
-    max_event_size: usize,
-) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
-    let settings = PluginSettings {
+/// How a plugin is run.
+pub(crate) fn settings(plugin: &PluginConfig, max_event_size: usize) -> PluginSettings {
+    PluginSettings {
         name: plugin.name.value.as_str().into(),
         limits: plugin.limits,
         isolation: plugin.isolation,
         on_error: plugin.on_error,
         max_event_size,
-    };
+    }
+}
+
+fn load(
+    loader: &Arc<PluginLoader>,
+    plugin: &PluginConfig,
+    max_event_size: usize,
+) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
+    let settings = settings(plugin, max_event_size);
     let (loader, path, required) = (loader.clone(), plugin.path.clone(), plugin.required.clone());
     // Reading, and compiling where there is no other process for it, take time.
     tokio::task::spawn_blocking(move || {
@@ -127,7 +141,7 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// Which lists name a plugin.
 #[derive(Debug, Clone, Copy)]
-struct Uses {
+pub(crate) struct Uses {
     append: bool,
     get: bool,
     summary: bool,
@@ -152,13 +166,13 @@ impl Uses {
     }
 
     /// The interfaces that will be called.
-    fn interfaces(self, plugin: &Plugin) -> Vec<Interface> {
+    pub(crate) fn interfaces(self, plugin: &Plugin) -> Vec<Interface> {
         let called = |it: &Interface| self.wants(*it) && plugin.exports(*it);
         Interface::ALL.into_iter().filter(called).collect()
     }
 
     /// A plugin has what its lists name it for, and lists name it for all that it has.
-    fn check(self, plugin: &Plugin, config: &PluginConfig) -> Result<(), String> {
+    pub(crate) fn check(self, plugin: &Plugin, config: &PluginConfig) -> Result<(), String> {
         let exports: Vec<_> = Interface::ALL.into_iter().filter(|it| plugin.exports(*it)).collect();
         let names =
             |list: &[Interface]| list.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");

@@ -58,6 +58,12 @@ fn describe() {
         "sessiond_plugin_code_total",
         "Components whose code was found in the cache or compiled."
     );
+    describe_counter!("sessiond_plugin_reloads_total", "Reloads of plugins, by outcome.");
+    describe_gauge!(
+        "sessiond_plugin_generations",
+        "Files of a plugin that are loaded: more than one while calls go on after a reload."
+    );
+    describe_gauge!("sessiond_plugin_instances", "Instances of a plugin, at work or idle.");
     describe_histogram!("sessiond_plugin_compile_seconds", "Time to compile a component.");
     describe_counter!("sessiond_hook_failures_total", "Hooks that failed, by plugin and kind.");
     describe_counter!("sessiond_summary_jobs_total", "Summary jobs, by outcome.");

@@ -17,7 +17,8 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
         text.push_str(&format!("\n# warning: {warning}\n"));
     }
     let app = App::build(config, path).await?;
-    for plugin in &app.plugins().all {
+    for slot in &app.plugins().all {
+        let plugin = slot.current();
         let exports = Interface::ALL.into_iter().filter(|it| plugin.exports(*it));
         let exports: Vec<_> = exports.map(Interface::name).collect();
         text.push_str(&format!(

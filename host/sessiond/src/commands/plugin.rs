@@ -1,14 +1,17 @@
-//! `sessiond plugin`: for authors.
+//! `sessiond plugin`: for authors, and for operators.
 
 pub(super) mod check;
+pub(super) mod list;
 pub(super) mod new;
 pub(super) mod precompile;
+pub(super) mod reload;
 pub(super) mod test;
 pub(super) mod wit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use sessiond_core::hook::OnError;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::limits::Limits;
@@ -17,10 +20,16 @@ use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
 use sessiond_plugin::signature::Requirements;
 
 use crate::compiler::compiler;
-use crate::config::PluginCacheConfig;
+use crate::config::{Config, PluginCacheConfig};
 
 /// The largest event after edits, as the daemon has it by default, in bytes.
 const MAX_EVENT_SIZE: usize = 1024 * 1024;
+
+/// How to reach the daemon that runs with a configuration.
+fn admin_socket(config: &Path) -> anyhow::Result<PathBuf> {
+    let socket = Config::load(config)?.server.admin_socket;
+    socket.context("set server.admin_socket = \"PATH\", and start the daemon with it")
+}
 
 /// Loads a component with the limits that the daemon has by default.
 async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {

@@ -26,6 +26,8 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let stop = stop_on_signal()?;
+    // From here on it does not end the process.
+    let hangup = signal(SignalKind::hangup())?;
     let metrics = telemetry::start_metrics()?;
     // Whoever watches the process sees that it lives while plugins are compiled.
     let entrance = Entrance::open(&config.server, metrics, stop.clone()).await?;
@@ -37,7 +39,7 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let ended = app.run(entrance, stop).await?;
+    let ended = app.run(entrance, hangup, stop).await?;
     tracing::info!(ended, "stopped");
     Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,6 +10,7 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use sessiond_core::store::KeyFilter;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
@@ -83,6 +84,28 @@ pub(super) async fn import(socket: &Path, flags: &str, file: &Path) -> anyhow::R
     });
     let (report, ()) = tokio::join!(asked, feed);
     report
+}
+
+/// The plugins of the daemon, as it tells of them.
+pub(super) async fn plugins(socket: &Path) -> anyhow::Result<Value> {
+    let request = Request::get("/v1/admin/plugins");
+    ask_json(socket, request).await
+}
+
+/// Has the daemon reload a plugin.
+pub(super) async fn reload_plugin(socket: &Path, name: &str) -> anyhow::Result<Value> {
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    ask_json(socket, Request::post(format!("/v1/admin/plugins/{name}:reload"))).await
+}
+
+async fn ask_json(socket: &Path, request: hyper::http::request::Builder) -> anyhow::Result<Value> {
+    let request = request.header("host", "localhost");
+    let request = request.body(Empty::new().map_err(|none| match none {}).boxed())?;
+    ask(socket, request, async |response: Response<Incoming>| {
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    })
+    .await
 }
 
 /// Sends a request, and hands on the answer if it is a good one.

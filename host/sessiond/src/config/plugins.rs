@@ -37,6 +37,8 @@ pub struct PluginConfig {
     pub allow_unused: bool,
     /// What it may use.
     pub limits: Limits,
+    /// Whether it is reloaded when its file changes.
+    pub watch: bool,
 }
 
 pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
@@ -73,6 +75,7 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     let on_error = section.choice("on_error", &policies, OnError::Reject, "reject");
     let unused = [("refuse", false), ("allow", true)];
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
+    let watch = section.flag("watch", false);
     let limits = read_limits(section.section("limits"));
     let document = section.document();
     let config = match path {
@@ -87,6 +90,7 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
                 on_error,
                 allow_unused,
                 limits,
+                watch,
             })
         }
         None => {

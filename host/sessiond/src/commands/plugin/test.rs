@@ -60,7 +60,7 @@ struct Bench {
 
 impl Bench {
     async fn new(plugin: Arc<Plugin>) -> anyhow::Result<Self> {
-        let hooks = Arc::new(Hooks(plugin.clone()));
+        let hooks = Arc::new(Hooks::from(plugin.clone()));
         let append = vec![hooks.clone() as Arc<dyn AppendHook>];
         let hooks = HookChain::new(append, vec![hooks as Arc<dyn GetHook>], MAX_EVENT_SIZE);
         let key = SessionKey::new("test", "test", "test")?;
@@ -137,7 +137,7 @@ impl Bench {
             backlog: Backlog::of(&events),
             unseen: None,
         };
-        let hooks = Hooks(self.plugin.clone());
+        let hooks = Hooks::from(self.plugin.clone());
         let view = self.view(received, Access::Read).await?;
         let due = hooks.should_summarize(&call, &self.subject, view.clone(), job.clone()).await;
         print(&match due {

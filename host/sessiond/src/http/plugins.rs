@@ -1,0 +1,61 @@
+//! `/v1/admin/plugins`: what the operator sees of plugins, and does with them.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use sessiond_core::view::json::ObjectText;
+
+use super::Api;
+use super::problem::Problem;
+use super::reply::json;
+use crate::reload::{ReloadError, Reloadable};
+
+/// `GET /v1/admin/plugins`: each with its file, and why a newer one was not taken.
+pub(super) async fn list(State(api): State<Api>) -> Response {
+    let plugins = api.reloader.iter().flat_map(|it| it.plugins());
+    let plugins: Vec<_> = plugins.map(|plugin| object(plugin).end()).collect();
+    let list = format!("[{}]", plugins.join(","));
+    json(StatusCode::OK, ObjectText::default().raw("plugins", &list).end())
+}
+
+/// `POST /v1/admin/plugins/{name}:reload`
+pub(super) async fn run(
+    State(api): State<Api>,
+    Path(call): Path<String>,
+) -> Result<Response, Problem> {
+    let Some((name, "reload")) = call.rsplit_once(':') else {
+        let detail = "write /v1/admin/plugins/NAME:reload";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_verb", detail));
+    };
+    let unknown = || ReloadError::Unknown(name.to_owned());
+    let reloader = api.reloader.as_ref().ok_or_else(unknown)?;
+    let outcome = reloader.reload(name).await?;
+    let plugins = reloader.plugins().iter();
+    let mut plugin = plugins.filter(|plugin| plugin.current().name() == name);
+    let plugin = plugin.next().ok_or_else(unknown)?;
+    let text = object(plugin).string("outcome", outcome.name()).end();
+    Ok(json(StatusCode::OK, text))
+}
+
+fn object(plugin: &Reloadable) -> ObjectText {
+    let current = plugin.current();
+    let object = ObjectText::default()
+        .string("name", current.name())
+        .string("path", &plugin.path().to_string_lossy())
+        .string("sha256", current.sha256())
+        .plain("size", current.size());
+    match plugin.error() {
+        Some(error) => object.string("reload_error", &error),
+        None => object,
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        let (status, code) = match &error {
+            ReloadError::Unknown(_) => (StatusCode::NOT_FOUND, "plugin_not_found"),
+            ReloadError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "plugin_not_reloaded"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
