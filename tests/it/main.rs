@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod contract;
 mod documents;
 mod faults;
 mod hooks;

@@ -27,8 +27,13 @@ pub fn module(text: &str) -> Vec<u8> {
 
 /// A component for a world of the package.
 pub fn component(text: &str, world: &str) -> Vec<u8> {
+    component_of(&wit(), text, world)
+}
+
+/// A component for a world of the package as it stands in a folder.
+pub fn component_of(folder: &Path, text: &str, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(wit()).expect("the WIT package");
+    let (package, _) = resolve.push_path(folder).expect("a WIT package");
     encode(text, &resolve, package, world)
 }
 

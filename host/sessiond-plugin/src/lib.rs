@@ -24,6 +24,7 @@ mod bindings;
 mod host;
 mod import;
 mod instance;
+mod offer;
 mod output;
 mod pool;
 mod rows;

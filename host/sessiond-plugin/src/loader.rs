@@ -14,6 +14,7 @@ use crate::contract::Surface;
 use crate::engine::PluginEngine;
 use crate::error::PluginError;
 use crate::host::Host;
+use crate::offer;
 use crate::plugin::{ExportedIndices, Plugin, PluginCode, PluginSettings};
 use crate::pool::InstancePool;
 use crate::signature::Requirements;
@@ -161,7 +162,11 @@ impl PluginLoader {
         }
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
             // The names fit, so a function or a type does not.
-            PluginError::Contract { problems: vec![format!("{error:#}")] }
+            let mut problems = offer::missing(&component, engine);
+            if problems.is_empty() {
+                problems.push(format!("{error:#}"));
+            }
+            PluginError::Contract { problems }
         })?;
         let exported = ExportedIndices::find(&pre);
         let pool = InstancePool::new(settings.limits, settings.isolation);
