@@ -188,3 +188,32 @@ async fn a_cache_is_private_or_none() {
     assert!(cached(folder.path()).is_empty());
     assert!(!daemon.log().contains("process apart; compiling in this one"), "{}", daemon.log());
 }
+
+/// A daemon that is told to stop while it compiles does, and leaves no compiler behind.
+#[tokio::test]
+async fn compiling_does_not_outlive_the_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let file = guest("rolling-summary-python");
+    let mut daemon = Daemon::starting(&format!(
+        "[plugin_cache]\ndir = {cache:?}\n[summary]\nplugin = \"rolling\"\n[plugins.rolling]\npath = {file:?}\n"
+    ))
+    .await;
+    let id = daemon.id();
+    let child = eventually("a child compiles", async || children(id).pop()).await;
+    daemon.terminate();
+    assert!(daemon.ended().await.success(), "{}", daemon.log());
+    assert!(daemon.log().contains("stopped before it had started"), "{}", daemon.log());
+    let gone = async || (!Path::new(&format!("/proc/{child}")).exists()).then_some(());
+    eventually("the child ends", gone).await;
+}
+
+/// The processes that a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let children = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    children
+        .flat_map(|it| it.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}

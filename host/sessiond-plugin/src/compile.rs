@@ -292,6 +292,9 @@ pub fn compile_pipe(
 ) -> Result<Result<(), String>, PluginError> {
     // Where that is not allowed, the compiler runs as it is.
     let _ = rustix::process::nice(NICE);
+    // Nobody waits for the code of a daemon that is gone.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let mut bytes = Vec::new();
     let broken = |error: std::io::Error| PluginError::Engine(error.into());
     component.read_to_end(&mut bytes).map_err(broken)?;
@@ -303,4 +306,39 @@ pub fn compile_pipe(
     let key = ArtifactKey::new(&Sha256::digest(&bytes).into(), &engine);
     seal(&code, &key, out).map_err(broken)?;
     Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineConfig;
+    use crate::signature::Requirements;
+
+    fn file(folder: &std::path::Path) -> PluginFile {
+        let path = folder.join("empty.wasm");
+        std::fs::write(&path, wat::parse_str("(component)").unwrap()).unwrap();
+        PluginFile::read(&path, &Requirements::default()).unwrap()
+    }
+
+    /// Where no other process can be had, or none that is of use, this one compiles; and what it
+    /// compiles is kept too.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_child_that_does_not_compile_is_done_without() {
+        let config = EngineConfig { max_instances: 1, max_memory: 1 << 20, threads: 1 };
+        let engine = std::sync::Arc::new(PluginEngine::new(config).unwrap());
+        for (program, args) in [("/no/such/program", ""), ("true", ""), ("false", ""), ("cat", "-")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = CodeCache::open(&folder.path().join("cache"), 1 << 20).unwrap();
+            let args = Vec::from_iter((!args.is_empty()).then(|| args.to_owned()));
+            let command = CompileCommand { program: program.into(), args };
+            let compiler = Compiler::new(Some(cache), Some(command));
+            let (file, engine) = (file(folder.path()), engine.clone());
+            let twice = move || [(); 2].map(|()| compiler.component(&engine, &file).unwrap().1);
+            let origins = tokio::task::spawn_blocking(twice).await.unwrap();
+            assert_eq!(origins, [Origin::Compiled, Origin::Cache], "{program}");
+            let kept = std::fs::read_dir(folder.path().join("cache")).unwrap().count();
+            assert_eq!(kept, 2, "the code and the lock, and nothing unfinished: {program}");
+        }
+    }
 }

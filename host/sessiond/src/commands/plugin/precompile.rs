@@ -26,9 +26,11 @@ pub(in crate::commands) async fn run(args: &PrecompileArgs) -> anyhow::Result<Ex
         None => Config::without_file()?,
     };
     telemetry::start_log(&config.telemetry);
-    let mut files = args.files.clone();
+    let given = args.files.iter().map(|path| (path.clone(), Requirements::default()));
+    let mut files: Vec<_> = given.collect();
     if files.is_empty() {
-        files = config.plugins.iter().map(|plugin| plugin.path.clone()).collect();
+        let plugins = config.plugins.iter();
+        files = plugins.map(|plugin| (plugin.path.clone(), plugin.required.clone())).collect();
     }
     anyhow::ensure!(
         !files.is_empty(),
@@ -58,10 +60,10 @@ fn loader(config: &Config) -> anyhow::Result<PluginLoader> {
 }
 
 /// Compiles all files that can be, and says which cannot.
-fn compile(loader: &PluginLoader, files: &[PathBuf]) -> anyhow::Result<bool> {
-    let (mut good, required) = (true, Requirements::default());
-    for path in files {
-        let done = PluginFile::read(path, &required).and_then(|file| loader.precompile(&file));
+fn compile(loader: &PluginLoader, files: &[(PathBuf, Requirements)]) -> anyhow::Result<bool> {
+    let mut good = true;
+    for (path, required) in files {
+        let done = PluginFile::read(path, required).and_then(|file| loader.precompile(&file));
         let told = match done {
             Ok(origin) => origin.name().to_owned(),
             Err(error) => {
