@@ -32,7 +32,7 @@ pub(crate) struct SessionKeys {
     pub(crate) hash: String,
     /// List: its entries, without holes.
     pub(crate) entries: String,
-    /// Hash: the ids of its latest entries.
+    /// Hash: the ids of its latest entries, as `id_field.rs` writes them.
     pub(crate) ids: String,
     /// Hash: the ids of those before.
     pub(crate) older_ids: String,

@@ -14,6 +14,7 @@ mod codec;
 mod config;
 mod directory;
 mod error;
+mod id_field;
 mod keyspace;
 mod link;
 mod node;

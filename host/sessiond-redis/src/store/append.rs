@@ -8,6 +8,7 @@ use super::batch::{Batch, Common, begin, changes_app, put_event, refusal};
 use crate::client::Call;
 use crate::codec::{self, HeaderFields, Lifetime};
 use crate::error::Error;
+use crate::id_field::id_field;
 use crate::outbox::{Mark, Outbox};
 use crate::script::{APPEND, Reply, ScriptCall};
 
@@ -110,7 +111,7 @@ impl RedisStore {
         let common = Common { mark, count, condition, clash: batch.clash.is_some() };
         let mut call = begin(&APPEND, &keys, &self.terms, &common, &[]);
         for entry in &batch.entries {
-            call.arg(entry.id());
+            call.arg(id_field(entry.id()));
         }
         for entry in &batch.entries {
             call.arg(entry.digest().bytes());
@@ -152,9 +153,10 @@ impl RedisStore {
         let mut left = redis::cmd("PTTL");
         left.arg(&keys.hash);
         let mut commands = vec![redis::cmd("TIME"), header, left];
+        let fields: Vec<Vec<u8>> = ids.iter().map(|id| id_field(id)).collect();
         for ids_of in [&keys.ids, &keys.older_ids].into_iter().filter(|_| !ids.is_empty()) {
             let mut command = redis::cmd("HMGET");
-            command.arg(ids_of).arg(ids);
+            command.arg(ids_of).arg(&fields);
             commands.push(command);
         }
         let reply = call.snapshot(&commands, &keys.hash).await?;

@@ -16,6 +16,7 @@ use super::track::ID_MARK;
 use crate::client::Call;
 use crate::codec::{self, HeaderFields, Lifetime, backlog, doubles, place_text};
 use crate::error::Error;
+use crate::id_field::id_of;
 use crate::keyspace::{SessionKeys, escape_track};
 use crate::schema::hex;
 use crate::script::EDIT;
@@ -184,7 +185,7 @@ impl RedisStore {
 fn remembered(older: codec::Fields, newer: codec::Fields) -> Result<Vec<(String, SeenId)>, Error> {
     let all = older.into_iter().chain(newer);
     let all = all.filter(|(id, _)| id.first() != Some(&ID_MARK));
-    all.map(|(id, seen)| Ok((codec::text(id)?, codec::seen(&seen)?))).collect()
+    all.map(|(id, seen)| Ok((id_of(id)?, codec::seen(&seen)?))).collect()
 }
 
 /// The header at the end of a script's reply: generation, numbers, time, and time to live.

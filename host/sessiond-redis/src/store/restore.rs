@@ -13,6 +13,7 @@ use super::edit::header_of;
 use crate::client::Call;
 use crate::codec::{backlog, doubles, fate_bytes, origin_text, place_text, track_text};
 use crate::error::Error;
+use crate::id_field::id_field;
 use crate::keyspace::{SessionKeys, escape_track};
 use crate::schema::hex;
 use crate::script::RESTORE;
@@ -211,5 +212,5 @@ fn filled(mut whole: Whole) -> Whole {
 
 fn id_fields(id: &str, seen: &Seen) -> [Vec<u8>; 2] {
     let value = [seen.digest.bytes().as_slice(), &fate_bytes(&seen.fate)].concat();
-    [id.as_bytes().to_vec(), value]
+    [id_field(id), value]
 }

@@ -9,6 +9,7 @@ use super::RedisStore;
 use super::batch::{Batch, Common, begin, refusal};
 use super::reading::lrange;
 use crate::codec;
+use crate::id_field::id_field;
 use crate::keyspace::escape_track;
 use crate::script::{DROP_TRACK, TRACK};
 
@@ -35,7 +36,7 @@ impl RedisStore {
             let mut id = vec![ID_MARK];
             id.extend_from_slice(name.as_bytes());
             id.push(ID_MARK);
-            id.extend_from_slice(event.id.as_bytes());
+            id.extend(id_field(&event.id));
             script.arg(id);
         }
         for event in &once.entries {
