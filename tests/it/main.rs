@@ -7,6 +7,7 @@ mod cli;
 mod conformance;
 mod documents;
 mod faults;
+mod grants;
 mod hooks;
 mod hostile;
 mod http;

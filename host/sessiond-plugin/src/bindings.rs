@@ -15,6 +15,8 @@ wasmtime::component::bindgen!({
             import sessiond:plugin/types@0.1.0;
             import sessiond:plugin/log@0.1.0;
             import sessiond:plugin/call@0.1.0;
+            import wasi:config/store@0.2.0-rc.1;
+            import wasi:logging/logging@0.1.0-draft;
             export sessiond:plugin/before-append@0.1.0;
             export sessiond:plugin/after-append@0.1.0;
             export sessiond:plugin/before-get@0.1.0;

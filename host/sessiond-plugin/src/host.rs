@@ -10,6 +10,7 @@ use sessiond_core::time::{Clock as _, SystemClock};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use crate::grants::Grants;
 use crate::limits::Meter;
 use crate::output::{Output, Stream};
 use crate::rows::{EventRow, Row, Rows, StaleHandle};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) output: Output,
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
+    pub(crate) grants: Grants,
     /// The largest event after edits, in bytes.
     max_event_size: usize,
 }
@@ -43,6 +45,7 @@ impl Host {
             output,
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
+            grants: Grants::default(),
             max_event_size,
         }
     }

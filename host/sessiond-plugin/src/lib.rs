@@ -9,6 +9,7 @@ pub mod adapter;
 pub mod contract;
 pub mod engine;
 pub mod error;
+pub mod grants;
 pub mod limits;
 pub mod loader;
 pub mod plugin;

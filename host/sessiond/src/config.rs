@@ -2,6 +2,7 @@
 //!
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
+mod grants;
 mod plugins;
 mod reader;
 mod redis;
@@ -10,6 +11,7 @@ mod session;
 mod summary;
 mod telemetry;
 
+pub use grants::GrantsConfig;
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;

@@ -79,6 +79,7 @@ async fn load(
         isolation: plugin.isolation,
         on_error: plugin.on_error,
         max_event_size,
+        grants: plugin.grants.to_grants(),
     };
     let (loader, path, pin) = (loader.clone(), plugin.path.clone(), plugin.sha256.clone());
     // Compiling takes seconds of CPU.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use sessiond_core::hook::OnError;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::grants::Grants;
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
@@ -27,6 +28,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         isolation: Isolation::App,
         on_error: OnError::Reject,
         max_event_size: MAX_EVENT_SIZE,
+        grants: Grants::undecided(),
     };
     let (max_instances, max_memory) = (limits.max_instances, limits.memory);
     let engine = PluginEngine::new(EngineConfig { max_instances, max_memory, threads: 1 })?;

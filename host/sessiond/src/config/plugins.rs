@@ -8,6 +8,7 @@ use sessiond_plugin::limits::Limits;
 use sessiond_plugin::plugin::Isolation;
 
 use super::SummaryConfig;
+use super::grants::{self, GrantsConfig};
 use super::reader::{Document, Located, Section};
 
 /// `[hooks]`: plugins by name, in the order of the before-hooks.
@@ -36,6 +37,8 @@ pub struct PluginConfig {
     pub allow_unused: bool,
     /// What it may use.
     pub limits: Limits,
+    /// What it may import beyond what all may.
+    pub grants: GrantsConfig,
 }
 
 pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
@@ -68,6 +71,7 @@ fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
     let unused = [("refuse", false), ("allow", true)];
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
     let limits = read_limits(section.section("limits"));
+    let grants = grants::read(&section);
     let document = section.document();
     let config = match path {
         Some(path) => {
@@ -81,6 +85,7 @@ fn read_one(name: String, section: Section<'_>) -> Option<PluginConfig> {
                 on_error,
                 allow_unused,
                 limits,
+                grants,
             })
         }
         None => {
