@@ -12,6 +12,7 @@ mod hooks;
 mod hostile;
 mod http;
 mod import;
+mod models;
 mod plugin_author;
 mod property;
 mod redis_store;

@@ -18,3 +18,4 @@ pub mod scenario;
 pub mod throughput;
 pub mod wait;
 pub mod wat;
+pub mod web;

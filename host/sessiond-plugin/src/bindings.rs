@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
             import sessiond:plugin/types@0.1.0;
             import sessiond:plugin/log@0.1.0;
             import sessiond:plugin/call@0.1.0;
+            import sessiond:plugin/chat-model@0.1.0;
             import wasi:config/store@0.2.0-rc.1;
             import wasi:logging/logging@0.1.0-draft;
             export sessiond:plugin/before-append@0.1.0;
@@ -25,6 +26,9 @@ wasmtime::component::bindgen!({
         }
     ",
     world: "sessiond:host/plugin",
-    imports: { default: trappable },
+    imports: {
+        "sessiond:plugin/chat-model.send": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
 });

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::budget::{Budget, Ledger};
+use crate::contract::PACKAGE;
+use crate::model::ChatModel;
+
 /// Something that can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
@@ -15,11 +19,13 @@ pub enum Grant {
     Config,
     /// `wasi:logging/logging`: the daemon's log.
     Logging,
+    /// `chat-model`: the models that it may ask.
+    Models,
 }
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Config, Self::Logging];
+    pub const ALL: [Self; 3] = [Self::Config, Self::Logging, Self::Models];
 
     /// The package that it opens, the interfaces of it, and the versions that the host has: one
     /// that ends in a dot stands for all that begin so.
@@ -27,6 +33,7 @@ impl Grant {
         match self {
             Self::Config => ("wasi:config", &["store"], "0.2.0-rc.1"),
             Self::Logging => ("wasi:logging", &["logging"], "0.1.0-draft"),
+            Self::Models => (PACKAGE, &["chat-model"], "0.1."),
         }
     }
 
@@ -67,6 +74,7 @@ impl Grant {
         match self {
             Self::Config => "config",
             Self::Logging => "grants.logging",
+            Self::Models => "grants.models",
         }
     }
 
@@ -75,6 +83,9 @@ impl Grant {
         match self {
             Self::Config => format!("a table [plugins.{plugin}.config]"),
             Self::Logging => format!("[plugins.{plugin}.grants] logging = true"),
+            Self::Models => {
+                format!("[plugins.{plugin}.grants] models = [\"MODEL\"] and a table [models.MODEL]")
+            }
         }
     }
 }
@@ -92,6 +103,8 @@ pub struct Grants {
     pub config: Option<Settings>,
     /// Whether it may log through `wasi:logging`.
     pub logging: bool,
+    /// The models that it may ask.
+    pub models: Option<ModelGrant>,
     /// Whether nobody has decided yet: see [`Grants::undecided`].
     pub undecided: bool,
 }
@@ -108,6 +121,7 @@ impl Grants {
         match grant {
             Grant::Config => self.config.is_some(),
             Grant::Logging => self.logging,
+            Grant::Models => self.models.is_some(),
         }
     }
 
@@ -131,6 +145,25 @@ impl Grants {
             )
         });
         missing.chain(unused).collect()
+    }
+}
+
+/// The models that a plugin may ask, and how much.
+#[derive(Debug, Clone)]
+pub struct ModelGrant {
+    models: BTreeMap<String, Arc<dyn ChatModel>>,
+    ledger: Arc<Ledger>,
+}
+
+impl ModelGrant {
+    /// Models by their names in the configuration.
+    pub fn new(models: BTreeMap<String, Arc<dyn ChatModel>>, budget: Budget) -> Self {
+        Self { models, ledger: Arc::new(Ledger::new(budget)) }
+    }
+
+    /// A model that is granted, and what was spent.
+    pub(crate) fn get(&self, name: &str) -> Option<(&Arc<dyn ChatModel>, &Arc<Ledger>)> {
+        self.models.get(name).map(|model| (model, &self.ledger))
     }
 }
 

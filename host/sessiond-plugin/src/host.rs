@@ -25,6 +25,9 @@ pub(crate) struct Host {
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
     pub(crate) grants: Grants,
+    pub(crate) plugin: Arc<str>,
+    /// The app of the call.
+    pub(crate) app: String,
     /// The largest event after edits, in bytes.
     max_event_size: usize,
 }
@@ -33,7 +36,7 @@ impl Host {
     /// WASI is there, since runtimes of some languages ask for it, with nothing behind it: no
     /// files, no network, no environment, no arguments, an empty input.
     pub(crate) fn new(plugin: Arc<str>, memory: usize, max_event_size: usize) -> Self {
-        let output = Output::new(plugin);
+        let output = Output::new(plugin.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -46,6 +49,8 @@ impl Host {
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
             grants: Grants::default(),
+            plugin,
+            app: String::new(),
             max_event_size,
         }
     }

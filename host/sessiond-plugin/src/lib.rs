@@ -6,12 +6,14 @@
 //! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
 
 pub mod adapter;
+pub mod budget;
 pub mod contract;
 pub mod engine;
 pub mod error;
 pub mod grants;
 pub mod limits;
 pub mod loader;
+pub mod model;
 pub mod plugin;
 pub mod wit;
 

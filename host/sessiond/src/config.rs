@@ -3,6 +3,7 @@
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
 mod grants;
+mod models;
 mod plugins;
 mod reader;
 mod redis;
@@ -12,6 +13,7 @@ mod summary;
 mod telemetry;
 
 pub use grants::GrantsConfig;
+pub use models::ModelConfig;
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
@@ -43,6 +45,8 @@ pub struct Config {
     pub summary: SummaryConfig,
     /// The plugins.
     pub plugins: Vec<PluginConfig>,
+    /// The models that plugins may ask.
+    pub models: Vec<ModelConfig>,
     /// What the daemon tells of itself.
     pub telemetry: TelemetryConfig,
     /// Every key and what it came to, secrets hidden.
@@ -88,6 +92,8 @@ impl Config {
             let summary = summary::read(root.section("summary"));
             let plugins = plugins::read(&root);
             plugins::check_names(&document, &plugins, &hooks, &summary);
+            let models = models::read(&root, &mut warnings);
+            grants::check_models(&document, &plugins, &models);
             let telemetry = telemetry::read(root.section("telemetry"));
             root.finish();
             let (resolved, warnings) = Default::default();
@@ -99,6 +105,7 @@ impl Config {
                 hooks,
                 summary,
                 plugins,
+                models,
                 telemetry,
                 resolved,
                 warnings,

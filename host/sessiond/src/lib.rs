@@ -13,3 +13,5 @@ pub mod telemetry;
 
 mod export;
 mod import;
+mod models;
+mod outbound;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::grants::Grants;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
 
 use crate::config::{Config, ConfigError, Located, PluginConfig};
+use crate::models::open_models;
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
 fn guest_threads() -> usize {
@@ -39,11 +41,13 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     }
     let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
     let loader = Arc::new(PluginLoader::new(engine)?);
+    let models = open_models(&config.models)?;
     let mut all = Vec::new();
     for plugin in &config.plugins {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
-        let loaded = load(&loader, plugin, config.max_event_size).await.map_err(&at)?;
+        let grants = plugin.grants.to_grants(&models);
+        let loaded = load(&loader, plugin, config.max_event_size, grants).await.map_err(&at)?;
         uses.check(&loaded, plugin).map_err(&at)?;
         let tried = uses.interfaces(&loaded);
         loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
@@ -72,6 +76,7 @@ async fn load(
     loader: &Arc<PluginLoader>,
     plugin: &PluginConfig,
     max_event_size: usize,
+    grants: Grants,
 ) -> Result<Arc<Plugin>, String> {
     let settings = PluginSettings {
         name: plugin.name.value.as_str().into(),
@@ -79,7 +84,7 @@ async fn load(
         isolation: plugin.isolation,
         on_error: plugin.on_error,
         max_event_size,
-        grants: plugin.grants.to_grants(),
+        grants,
     };
     let (loader, path, pin) = (loader.clone(), plugin.path.clone(), plugin.sha256.clone());
     // Compiling takes seconds of CPU.

@@ -1,9 +1,17 @@
 //! `[plugins.NAME.config]` and `[plugins.NAME.grants]`: what a plugin may import beyond what all may.
 //! Everything is denied by default.
 
-use sessiond_plugin::grants::Grants;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::reader::{Secret, Section};
+use sessiond_plugin::budget::Budget;
+use sessiond_plugin::grants::{Grants, ModelGrant};
+use sessiond_plugin::model::ChatModel;
+
+use super::reader::{Document, Located, Secret, Section};
+use super::{ModelConfig, PluginConfig};
+
+const MAX_COUNT: u64 = 1_000_000_000_000;
 
 /// What a plugin is granted.
 #[derive(Debug, Clone, Default)]
@@ -12,16 +20,25 @@ pub struct GrantsConfig {
     config: Option<Vec<(String, Secret)>>,
     /// Whether it may log through `wasi:logging`.
     logging: bool,
+    /// The models that it may ask, by name. None: none.
+    models: Option<Vec<Located<String>>>,
+    /// How much it may ask of them.
+    budget: Budget,
 }
 
 impl GrantsConfig {
-    /// As the plugin gets it.
-    pub fn to_grants(&self) -> Grants {
+    /// As the plugin gets it, with the models that the configuration has.
+    pub fn to_grants(&self, models: &BTreeMap<String, Arc<dyn ChatModel>>) -> Grants {
         let settings = self.config.as_ref().map(|settings| {
             let settings = settings.iter();
             settings.map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect()
         });
-        Grants { config: settings, logging: self.logging, undecided: false }
+        let granted = self.models.as_ref().map(|names| {
+            let named = names.iter().filter_map(|name| models.get_key_value(&name.value));
+            let named = named.map(|(name, model)| (name.clone(), model.clone()));
+            ModelGrant::new(named.collect(), self.budget)
+        });
+        Grants { config: settings, logging: self.logging, models: granted, undecided: false }
     }
 }
 
@@ -29,9 +46,26 @@ impl GrantsConfig {
 pub(super) fn read(plugin: &Section<'_>) -> GrantsConfig {
     let config = read_config(plugin.section("config"));
     let section = plugin.section("grants");
-    let grants = GrantsConfig { config, logging: section.flag("logging", false) };
+    let logging = section.flag("logging", false);
+    let models = section.names("models");
+    let models = Some(models).filter(|names| !names.is_empty());
+    let budget = read_budget(section.section("model_budget"));
+    if section.has("model_budget") && models.is_none() {
+        section.problem("model_budget", "this is for a plugin with models = [\"MODEL\"]");
+    }
     section.finish();
-    grants
+    GrantsConfig { config, logging, models, budget }
+}
+
+fn read_budget(section: Section<'_>) -> Budget {
+    let defaults = Budget::default();
+    let budget = Budget {
+        calls: section.count("calls", defaults.calls, MAX_COUNT),
+        tokens: section.count("tokens", defaults.tokens, MAX_COUNT),
+        per: section.duration("per", defaults.per),
+    };
+    section.finish();
+    budget
 }
 
 /// The keys are the plugin's own, so none is unknown.
@@ -47,4 +81,27 @@ fn read_config(section: Section<'_>) -> Option<Vec<(String, Secret)>> {
     let there = section.is_there();
     section.finish();
     there.then_some(settings)
+}
+
+/// Every model that is granted is there, and every model that is there is granted to somebody.
+pub(super) fn check_models(
+    document: &Document<'_>,
+    plugins: &[PluginConfig],
+    models: &[ModelConfig],
+) {
+    let granted: Vec<_> =
+        plugins.iter().flat_map(|plugin| plugin.grants.models.iter().flatten()).collect();
+    for name in &granted {
+        if !models.iter().any(|model| model.name.value == name.value) {
+            let message = format!("there is no model {:?}: add a table [models.{0}]", name.value);
+            document.problem(name, message);
+        }
+    }
+    for model in models {
+        if !granted.iter().any(|name| name.value == model.name.value) {
+            let message = "no plugin may ask this model: add it to plugins.NAME.grants.models, or \
+                           remove the table";
+            document.problem(&model.name, message);
+        }
+    }
 }

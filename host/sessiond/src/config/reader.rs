@@ -18,9 +18,8 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "async_persist",
-    "models",
     "plugins.*.on_load_error",
     "server.tls",
     "server.tokens_file",
