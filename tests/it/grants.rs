@@ -117,6 +117,11 @@ async fn an_author_learns_which_grants_are_needed() {
     let folder = tempfile::tempdir().unwrap();
     for (name, imports, wanted) in [
         ("settings", CONFIG, "needs   config: a table [plugins.NAME.config]"),
+        (
+            "asks",
+            "sessiond:plugin/chat-model@0.1.0",
+            "needs   grants.models: [plugins.NAME.grants] models",
+        ),
         ("logs", LOGGING, "needs   grants.logging: [plugins.NAME.grants] logging = true"),
     ] {
         let file = write(folder.path(), name, &[imports]);

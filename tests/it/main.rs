@@ -13,6 +13,7 @@ mod hostile;
 mod http;
 mod import;
 mod models;
+mod outgoing;
 mod plugin_author;
 mod property;
 mod redis_store;

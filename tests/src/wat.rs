@@ -21,6 +21,10 @@ pub fn granted(name: &str, imports: &[&str]) -> Vec<u8> {
     let text = read(&format!("grants/{name}")).replace("  ;; prelude\n", &tools);
     let mut resolve = Resolve::default();
     resolve.push_path(wit()).expect("the WIT package");
+    for file in ["grants/wit/io.wit", "grants/wit/http.wit"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        resolve.push_path(path).expect("a package of WASI");
+    }
     let imports: String = imports.iter().map(|it| format!("import {it}; ")).collect();
     let world = "include sessiond:plugin/before-append-plugin@0.1.0;";
     let world = format!("package test:guest; world guest {{ {world} {imports} }}");

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::budget::{Budget, Ledger};
 use crate::contract::PACKAGE;
 use crate::model::ChatModel;
+use crate::outgoing::HttpGrant;
 
 /// Something that can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,11 +22,13 @@ pub enum Grant {
     Logging,
     /// `chat-model`: the models that it may ask.
     Models,
+    /// `wasi:http`: the servers that it may send requests to.
+    Http,
 }
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Config, Self::Logging, Self::Models];
+    pub const ALL: [Self; 4] = [Self::Config, Self::Logging, Self::Models, Self::Http];
 
     /// The package that it opens, the interfaces of it, and the versions that the host has: one
     /// that ends in a dot stands for all that begin so.
@@ -34,6 +37,7 @@ impl Grant {
             Self::Config => ("wasi:config", &["store"], "0.2.0-rc.1"),
             Self::Logging => ("wasi:logging", &["logging"], "0.1.0-draft"),
             Self::Models => (PACKAGE, &["chat-model"], "0.1."),
+            Self::Http => ("wasi:http", &["types", "outgoing-handler"], "0.2."),
         }
     }
 
@@ -75,6 +79,7 @@ impl Grant {
             Self::Config => "config",
             Self::Logging => "grants.logging",
             Self::Models => "grants.models",
+            Self::Http => "grants.http",
         }
     }
 
@@ -86,6 +91,7 @@ impl Grant {
             Self::Models => {
                 format!("[plugins.{plugin}.grants] models = [\"MODEL\"] and a table [models.MODEL]")
             }
+            Self::Http => format!("[plugins.{plugin}.grants] http = [\"https://HOST\"]"),
         }
     }
 }
@@ -105,6 +111,8 @@ pub struct Grants {
     pub logging: bool,
     /// The models that it may ask.
     pub models: Option<ModelGrant>,
+    /// Where it may send requests.
+    pub http: Option<HttpGrant>,
     /// Whether nobody has decided yet: see [`Grants::undecided`].
     pub undecided: bool,
 }
@@ -122,6 +130,7 @@ impl Grants {
             Grant::Config => self.config.is_some(),
             Grant::Logging => self.logging,
             Grant::Models => self.models.is_some(),
+            Grant::Http => self.http.is_some(),
         }
     }
 

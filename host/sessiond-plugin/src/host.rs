@@ -11,6 +11,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::grants::Grants;
+use crate::import::http::HttpState;
 use crate::limits::Meter;
 use crate::output::{Output, Stream};
 use crate::rows::{EventRow, Row, Rows, StaleHandle};
@@ -18,13 +19,14 @@ use crate::rows::{EventRow, Row, Rows, StaleHandle};
 /// The data of a wasmtime store.
 pub(crate) struct Host {
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) rows: Rows,
     pub(crate) output: Output,
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
     pub(crate) grants: Grants,
+    pub(crate) http: HttpState,
     pub(crate) plugin: Arc<str>,
     /// The app of the call.
     pub(crate) app: String,
@@ -49,6 +51,7 @@ impl Host {
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
             grants: Grants::default(),
+            http: HttpState::default(),
             plugin,
             app: String::new(),
             max_event_size,

@@ -4,6 +4,7 @@ mod call;
 mod chat;
 mod config;
 mod event;
+pub(crate) mod http;
 mod log;
 mod logging;
 mod options;
@@ -23,6 +24,7 @@ pub(crate) fn link_granted(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     chat_model::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
     wasi::config::store::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
     wasi::logging::logging::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     Ok(())
 }
 

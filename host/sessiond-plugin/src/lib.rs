@@ -14,6 +14,7 @@ pub mod grants;
 pub mod limits;
 pub mod loader;
 pub mod model;
+pub mod outgoing;
 pub mod plugin;
 pub mod wit;
 

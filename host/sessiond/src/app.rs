@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, StoreConfig};
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
+use crate::outbound::OwnAddresses;
 use crate::plugins::{LoadedPlugins, load_plugins};
 use crate::telemetry;
 
@@ -33,6 +34,8 @@ pub struct App {
     service: Arc<SessionService>,
     summaries: Option<Arc<SummaryPool>>,
     plugins: LoadedPlugins,
+    /// Where it listens, which its plugins may not reach.
+    own: OwnAddresses,
 }
 
 impl App {
@@ -41,8 +44,9 @@ impl App {
     /// # Errors
     /// When anything is missing or wrong. Nothing is served then.
     pub async fn build(config: Config, path: &Path) -> anyhow::Result<Self> {
+        let own = OwnAddresses::default();
         let store = open_store(&config).await?;
-        let plugins = load_plugins(&config, path).await?;
+        let plugins = load_plugins(&config, path, own.clone()).await?;
         let max_event_size = config.max_event_size;
         let append =
             plugins.append.iter().map(|hooks| Arc::new(hooks.clone()) as Arc<dyn AppendHook>);
@@ -64,7 +68,7 @@ impl App {
         let thresholds = config.summary.thresholds;
         let service =
             SessionService::new(store, hooks, summaries.clone(), thresholds, limits, clock);
-        Ok(Self { config, service: Arc::new(service), summaries, plugins })
+        Ok(Self { config, service: Arc::new(service), summaries, plugins, own })
     }
 
     /// The operations on sessions, for a command that serves nobody.
@@ -92,6 +96,7 @@ impl App {
         let (listener, address) = Listener::tcp(server.listen)
             .await
             .with_context(|| format!("cannot listen on {} (server.listen)", server.listen))?;
+        self.own.set(vec![address]);
         let admin = match &server.admin_socket {
             Some(path) => Some(Listener::unix(path).await.with_context(|| {
                 format!("cannot listen on {} (server.admin_socket)", path.display())

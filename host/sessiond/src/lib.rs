@@ -15,3 +15,4 @@ mod export;
 mod import;
 mod models;
 mod outbound;
+mod ports;

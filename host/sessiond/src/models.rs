@@ -23,14 +23,11 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// Opens the models of a configuration.
 ///
 /// # Errors
-/// When TLS cannot be used, or a key is no text for a header.
+/// When a key is no text for a header.
 pub(crate) fn open_models(
     models: &[ModelConfig],
+    connector: &Connector,
 ) -> anyhow::Result<BTreeMap<String, Arc<dyn ChatModel>>> {
-    if models.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let connector = Connector::new()?;
     let open = |config: &ModelConfig| {
         let model = OpenAiModel::new(config, connector.clone())?;
         Ok((config.name.value.clone(), Arc::new(model) as Arc<dyn ChatModel>))

@@ -1,5 +1,8 @@
 //! Connections from the daemon to other servers, for one HTTP request each.
 
+mod address;
+mod sender;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +13,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+pub(crate) use self::address::OwnAddresses;
+pub(crate) use self::sender::CheckedSender;
 
 /// A connection, encrypted or not.
 pub(crate) type Connection = Box<dyn Stream>;

@@ -11,7 +11,8 @@ use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
 
 use crate::config::{Config, ConfigError, Located, PluginConfig};
-use crate::models::open_models;
+use crate::outbound::OwnAddresses;
+use crate::ports::Ports;
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
 fn guest_threads() -> usize {
@@ -31,22 +32,27 @@ pub struct LoadedPlugins {
     pub summarizer: Option<Hooks>,
 }
 
-/// Loads every plugin, tries each of its hooks that a list names, and fills the lists.
+/// Loads every plugin, tries each of its hooks that a list names, and fills the lists. `own` is where
+/// the daemon listens.
 ///
 /// # Errors
 /// When a plugin cannot be used as the configuration says.
-pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<LoadedPlugins> {
+pub(crate) async fn load_plugins(
+    config: &Config,
+    path: &Path,
+    own: OwnAddresses,
+) -> anyhow::Result<LoadedPlugins> {
     if config.plugins.is_empty() {
         return Ok(LoadedPlugins::default());
     }
     let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
     let loader = Arc::new(PluginLoader::new(engine)?);
-    let models = open_models(&config.models)?;
+    let ports = Ports::open(config, own)?;
     let mut all = Vec::new();
     for plugin in &config.plugins {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
-        let grants = plugin.grants.to_grants(&models);
+        let grants = plugin.grants.to_grants(&ports);
         let loaded = load(&loader, plugin, config.max_event_size, grants).await.map_err(&at)?;
         uses.check(&loaded, plugin).map_err(&at)?;
         let tried = uses.interfaces(&loaded);

@@ -1,15 +1,14 @@
 //! `[plugins.NAME.config]` and `[plugins.NAME.grants]`: what a plugin may import beyond what all may.
 //! Everything is denied by default.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use hyper::Uri;
 use sessiond_plugin::budget::Budget;
 use sessiond_plugin::grants::{Grants, ModelGrant};
-use sessiond_plugin::model::ChatModel;
+use sessiond_plugin::outgoing::{Destination, HttpGrant};
 
 use super::reader::{Document, Located, Secret, Section};
 use super::{ModelConfig, PluginConfig};
+use crate::ports::Ports;
 
 const MAX_COUNT: u64 = 1_000_000_000_000;
 
@@ -24,21 +23,29 @@ pub struct GrantsConfig {
     models: Option<Vec<Located<String>>>,
     /// How much it may ask of them.
     budget: Budget,
+    /// Where it may send requests.
+    http: Vec<Destination>,
+    /// Whether a name among them may stand for an address that is not public.
+    http_private: bool,
 }
 
 impl GrantsConfig {
     /// As the plugin gets it, with the models that the configuration has.
-    pub fn to_grants(&self, models: &BTreeMap<String, Arc<dyn ChatModel>>) -> Grants {
+    pub(crate) fn to_grants(&self, ports: &Ports) -> Grants {
         let settings = self.config.as_ref().map(|settings| {
             let settings = settings.iter();
             settings.map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect()
         });
         let granted = self.models.as_ref().map(|names| {
-            let named = names.iter().filter_map(|name| models.get_key_value(&name.value));
+            let named = names.iter().filter_map(|name| ports.models.get_key_value(&name.value));
             let named = named.map(|(name, model)| (name.clone(), model.clone()));
             ModelGrant::new(named.collect(), self.budget)
         });
-        Grants { config: settings, logging: self.logging, models: granted, undecided: false }
+        let http = Some(&self.http).filter(|http| !http.is_empty()).map(|destinations| {
+            HttpGrant::new(destinations.iter().cloned(), self.http_private, ports.http.clone())
+        });
+        let logging = self.logging;
+        Grants { config: settings, logging, models: granted, http, undecided: false }
     }
 }
 
@@ -53,8 +60,28 @@ pub(super) fn read(plugin: &Section<'_>) -> GrantsConfig {
     if section.has("model_budget") && models.is_none() {
         section.problem("model_budget", "this is for a plugin with models = [\"MODEL\"]");
     }
+    let http = read_http(&section);
+    let http_private = section.flag("http_private", false);
+    if http_private && http.is_empty() {
+        section.problem("http_private", "this is for a plugin with http = [\"http://HOST\"]");
+    }
     section.finish();
-    GrantsConfig { config, logging, models, budget }
+    GrantsConfig { config, logging, models, budget, http, http_private }
+}
+
+/// Where requests may go: a scheme, a host and maybe a port each.
+fn read_http(section: &Section<'_>) -> Vec<Destination> {
+    const FORM: &str = "write a scheme, a host and maybe a port, like \"https://api.example.com\"";
+    let mut destinations = Vec::new();
+    for listed in section.names("http") {
+        let url: Option<Uri> = listed.value.parse().ok();
+        let bare = url.filter(|url| url.path() == "/" && url.query().is_none());
+        match bare.as_ref().and_then(Destination::of).filter(|it| !it.host.contains('*')) {
+            Some(destination) => destinations.push(destination),
+            None => section.document().problem(&listed, format!("{:?}: {FORM}", listed.value)),
+        }
+    }
+    destinations
 }
 
 fn read_budget(section: Section<'_>) -> Budget {

@@ -1,0 +1,32 @@
+//! What plugins reach through the daemon, when they are granted it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sessiond_plugin::model::ChatModel;
+use sessiond_plugin::outgoing::HttpSender;
+
+use crate::config::Config;
+use crate::models::open_models;
+use crate::outbound::{CheckedSender, Connector, OwnAddresses};
+
+/// The doors to the outside.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    /// The models of the configuration, by name.
+    pub(crate) models: BTreeMap<String, Arc<dyn ChatModel>>,
+    /// Who sends the requests of plugins.
+    pub(crate) http: Arc<dyn HttpSender>,
+}
+
+impl Ports {
+    /// Opens them. `own` is where the daemon listens, which no plugin may reach.
+    ///
+    /// # Errors
+    /// When TLS cannot be used, or a key of a model is no key.
+    pub(crate) fn open(config: &Config, own: OwnAddresses) -> anyhow::Result<Self> {
+        let connector = Connector::new()?;
+        let models = open_models(&config.models, &connector)?;
+        Ok(Self { models, http: Arc::new(CheckedSender::new(connector, own)) })
+    }
+}
