@@ -12,6 +12,7 @@ mod hooks;
 mod hostile;
 mod http;
 mod import;
+mod keyvalue;
 mod models;
 mod outgoing;
 mod plugin_author;

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use sessiond_core::store::plugin::{Allowance, PluginStore};
+
 use crate::budget::{Budget, Ledger};
 use crate::contract::PACKAGE;
 use crate::model::ChatModel;
@@ -24,11 +26,14 @@ pub enum Grant {
     Models,
     /// `wasi:http`: the servers that it may send requests to.
     Http,
+    /// `wasi:keyvalue`: what it keeps.
+    Keyvalue,
 }
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Config, Self::Logging, Self::Models, Self::Http];
+    pub const ALL: [Self; 5] =
+        [Self::Config, Self::Logging, Self::Models, Self::Http, Self::Keyvalue];
 
     /// The package that it opens, the interfaces of it, and the versions that the host has: one
     /// that ends in a dot stands for all that begin so.
@@ -38,6 +43,7 @@ impl Grant {
             Self::Logging => ("wasi:logging", &["logging"], "0.1.0-draft"),
             Self::Models => (PACKAGE, &["chat-model"], "0.1."),
             Self::Http => ("wasi:http", &["types", "outgoing-handler"], "0.2."),
+            Self::Keyvalue => ("wasi:keyvalue", &["store"], "0.2.0-draft"),
         }
     }
 
@@ -80,6 +86,7 @@ impl Grant {
             Self::Logging => "grants.logging",
             Self::Models => "grants.models",
             Self::Http => "grants.http",
+            Self::Keyvalue => "grants.keyvalue",
         }
     }
 
@@ -92,6 +99,9 @@ impl Grant {
                 format!("[plugins.{plugin}.grants] models = [\"MODEL\"] and a table [models.MODEL]")
             }
             Self::Http => format!("[plugins.{plugin}.grants] http = [\"https://HOST\"]"),
+            Self::Keyvalue => {
+                format!("[plugins.{plugin}.grants] keyvalue = {{ quota = \"1MiB\", keys = 1000 }}")
+            }
         }
     }
 }
@@ -113,6 +123,8 @@ pub struct Grants {
     pub models: Option<ModelGrant>,
     /// Where it may send requests.
     pub http: Option<HttpGrant>,
+    /// What it may keep.
+    pub keyvalue: Option<KeyvalueGrant>,
     /// Whether nobody has decided yet: see [`Grants::undecided`].
     pub undecided: bool,
 }
@@ -131,6 +143,7 @@ impl Grants {
             Grant::Logging => self.logging,
             Grant::Models => self.models.is_some(),
             Grant::Http => self.http.is_some(),
+            Grant::Keyvalue => self.keyvalue.is_some(),
         }
     }
 
@@ -174,6 +187,15 @@ impl ModelGrant {
     pub(crate) fn get(&self, name: &str) -> Option<(&Arc<dyn ChatModel>, &Arc<Ledger>)> {
         self.models.get(name).map(|model| (model, &self.ledger))
     }
+}
+
+/// What a plugin may keep, and where.
+#[derive(Debug, Clone)]
+pub struct KeyvalueGrant {
+    /// Where.
+    pub store: Arc<dyn PluginStore>,
+    /// How much, for each app.
+    pub allowance: Allowance,
 }
 
 /// A plugin's own settings. They may be secret, and are never shown.
@@ -234,6 +256,10 @@ mod tests {
         assert!(problem("wasi:config/store@0.2.0-draft").is_some());
         assert_eq!(Grant::of("wasi:config/other@0.2.0-rc.1"), None);
         assert_eq!(Grant::of("wasi:keyvalue/atomics@0.2.0-draft"), None);
+        assert_eq!(problem("wasi:keyvalue/store@0.2.0-draft"), None);
+        assert!(problem("wasi:keyvalue/store@0.2.0-draft2").is_some());
+        assert_eq!(problem("wasi:http/types@0.2.9"), None);
+        assert!(problem("wasi:http/types@0.3.0").is_some());
     }
 
     #[test]

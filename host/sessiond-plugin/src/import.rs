@@ -5,6 +5,7 @@ mod chat;
 mod config;
 mod event;
 pub(crate) mod http;
+mod keyvalue;
 mod log;
 mod logging;
 mod options;
@@ -23,6 +24,7 @@ use crate::host::Host;
 pub(crate) fn link_granted(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     chat_model::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
     wasi::config::store::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
+    wasi::keyvalue::store::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
     wasi::logging::logging::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     Ok(())

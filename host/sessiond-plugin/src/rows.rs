@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use sessiond_core::event::editor::EventEditor;
 use sessiond_core::read::ReadOptions;
+use sessiond_core::store::plugin::Bucket;
 use sessiond_core::summary::{Draft, Summary, SummaryJob};
 use sessiond_core::view::SessionView;
 use wasmtime::component::Resource;
@@ -30,6 +31,7 @@ pub(crate) enum Row {
     Job(SummaryJob),
     ChatRequest(ChatRequest),
     ChatAnswer(ChatAnswer),
+    Bucket(Bucket),
 }
 
 /// An event.

@@ -10,6 +10,7 @@ use sessiond_core::hook::{AppendHook, GetHook, Summarizer};
 use sessiond_core::service::{Limits, SessionService};
 use sessiond_core::store::SessionStore;
 use sessiond_core::store::embedded::EmbeddedStore;
+use sessiond_core::store::plugin::PluginStore;
 use sessiond_core::time::SystemClock;
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
@@ -45,8 +46,8 @@ impl App {
     /// When anything is missing or wrong. Nothing is served then.
     pub async fn build(config: Config, path: &Path) -> anyhow::Result<Self> {
         let own = OwnAddresses::default();
-        let store = open_store(&config).await?;
-        let plugins = load_plugins(&config, path, own.clone()).await?;
+        let Stores { sessions: store, keyvalue } = open_stores(&config).await?;
+        let plugins = load_plugins(&config, path, own.clone(), keyvalue).await?;
         let max_event_size = config.max_event_size;
         let append =
             plugins.append.iter().map(|hooks| Arc::new(hooks.clone()) as Arc<dyn AppendHook>);
@@ -154,15 +155,30 @@ impl App {
     }
 }
 
+/// A store, by what it is used for.
+pub(crate) struct Stores {
+    /// Sessions.
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    /// What plugins keep.
+    pub(crate) keyvalue: Arc<dyn PluginStore>,
+}
+
+impl Stores {
+    fn of<T: SessionStore + PluginStore + 'static>(store: T) -> Self {
+        let store = Arc::new(store);
+        Self { sessions: store.clone(), keyvalue: store }
+    }
+}
+
 /// Opens the store that the configuration names.
 ///
 /// # Errors
 /// When it cannot be reached, or is not fit.
-pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>> {
+pub(crate) async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     Ok(match &config.store {
-        StoreConfig::Embedded => Arc::new(EmbeddedStore::new(config.rules.clone())),
+        StoreConfig::Embedded => Stores::of(EmbeddedStore::new(config.rules.clone())),
         StoreConfig::Redis(redis) => {
-            Arc::new(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
+            Stores::of(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
         }
     })
 }

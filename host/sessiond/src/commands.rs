@@ -28,6 +28,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 PluginCommand::New { lang, name } => plugin::new::run(lang, &name),
                 PluginCommand::Check { file } => plugin::check::run(&file).await,
                 PluginCommand::Test { file, events } => plugin::test::run(&file, &events).await,
+                PluginCommand::Purge { name, config } => plugin::purge::run(&name, &config).await,
                 PluginCommand::Wit { dir } => plugin::wit::run(&dir),
             },
         }

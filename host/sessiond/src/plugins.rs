@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use sessiond_core::store::plugin::PluginStore;
 use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::grants::Grants;
@@ -33,7 +34,7 @@ pub struct LoadedPlugins {
 }
 
 /// Loads every plugin, tries each of its hooks that a list names, and fills the lists. `own` is where
-/// the daemon listens.
+/// the daemon listens, `keyvalue` where plugins keep what they may.
 ///
 /// # Errors
 /// When a plugin cannot be used as the configuration says.
@@ -41,13 +42,14 @@ pub(crate) async fn load_plugins(
     config: &Config,
     path: &Path,
     own: OwnAddresses,
+    keyvalue: Arc<dyn PluginStore>,
 ) -> anyhow::Result<LoadedPlugins> {
     if config.plugins.is_empty() {
         return Ok(LoadedPlugins::default());
     }
     let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
     let loader = Arc::new(PluginLoader::new(engine)?);
-    let ports = Ports::open(config, own)?;
+    let ports = Ports::open(config, own, keyvalue)?;
     let mut all = Vec::new();
     for plugin in &config.plugins {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);

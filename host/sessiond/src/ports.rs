@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sessiond_core::store::plugin::PluginStore;
 use sessiond_plugin::model::ChatModel;
 use sessiond_plugin::outgoing::HttpSender;
 
@@ -17,6 +18,8 @@ pub(crate) struct Ports {
     pub(crate) models: BTreeMap<String, Arc<dyn ChatModel>>,
     /// Who sends the requests of plugins.
     pub(crate) http: Arc<dyn HttpSender>,
+    /// What they keep.
+    pub(crate) keyvalue: Arc<dyn PluginStore>,
 }
 
 impl Ports {
@@ -24,9 +27,13 @@ impl Ports {
     ///
     /// # Errors
     /// When TLS cannot be used, or a key of a model is no key.
-    pub(crate) fn open(config: &Config, own: OwnAddresses) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        config: &Config,
+        own: OwnAddresses,
+        keyvalue: Arc<dyn PluginStore>,
+    ) -> anyhow::Result<Self> {
         let connector = Connector::new()?;
         let models = open_models(&config.models, &connector)?;
-        Ok(Self { models, http: Arc::new(CheckedSender::new(connector, own)) })
+        Ok(Self { models, http: Arc::new(CheckedSender::new(connector, own)), keyvalue })
     }
 }

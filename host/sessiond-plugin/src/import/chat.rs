@@ -71,7 +71,7 @@ impl Host {
     }
 
     /// How long the host may wait for something: a little less than the guest has.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
         left.saturating_sub((left / SHARE).min(MAX_SHARE))
     }

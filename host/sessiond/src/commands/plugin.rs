@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 pub(super) mod new;
+pub(super) mod purge;
 pub(super) mod test;
 pub(super) mod wit;
 

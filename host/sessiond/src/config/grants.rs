@@ -2,8 +2,9 @@
 //! Everything is denied by default.
 
 use hyper::Uri;
+use sessiond_core::store::plugin::Allowance;
 use sessiond_plugin::budget::Budget;
-use sessiond_plugin::grants::{Grants, ModelGrant};
+use sessiond_plugin::grants::{Grants, KeyvalueGrant, ModelGrant};
 use sessiond_plugin::outgoing::{Destination, HttpGrant};
 
 use super::reader::{Document, Located, Secret, Section};
@@ -27,6 +28,8 @@ pub struct GrantsConfig {
     http: Vec<Destination>,
     /// Whether a name among them may stand for an address that is not public.
     http_private: bool,
+    /// What it may keep, for each app.
+    keyvalue: Option<Allowance>,
 }
 
 impl GrantsConfig {
@@ -44,8 +47,11 @@ impl GrantsConfig {
         let http = Some(&self.http).filter(|http| !http.is_empty()).map(|destinations| {
             HttpGrant::new(destinations.iter().cloned(), self.http_private, ports.http.clone())
         });
+        let keyvalue = self.keyvalue;
+        let keyvalue =
+            keyvalue.map(|allowance| KeyvalueGrant { store: ports.keyvalue.clone(), allowance });
         let logging = self.logging;
-        Grants { config: settings, logging, models: granted, http, undecided: false }
+        Grants { config: settings, logging, models: granted, http, keyvalue, undecided: false }
     }
 }
 
@@ -65,8 +71,21 @@ pub(super) fn read(plugin: &Section<'_>) -> GrantsConfig {
     if http_private && http.is_empty() {
         section.problem("http_private", "this is for a plugin with http = [\"http://HOST\"]");
     }
+    let keyvalue = read_keyvalue(section.section("keyvalue"));
     section.finish();
-    GrantsConfig { config, logging, models, budget, http, http_private }
+    GrantsConfig { config, logging, models, budget, http, http_private, keyvalue }
+}
+
+/// The table is the grant.
+fn read_keyvalue(section: Section<'_>) -> Option<Allowance> {
+    let allowance = Allowance {
+        quota: section.size("quota", "1MiB", 1 << 30) as u64,
+        keys: section.count("keys", 1_000, 100_000),
+        ttl: section.duration_or_none("ttl"),
+    };
+    let there = section.is_there();
+    section.finish();
+    there.then_some(allowance)
 }
 
 /// Where requests may go: a scheme, a host and maybe a port each.
