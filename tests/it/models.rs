@@ -107,7 +107,10 @@ async fn what_goes_wrong_is_data() {
     let told = says(&daemon.client(), "shop").await;
     assert_eq!(told, "unavailable: the model \"small\" cannot be reached");
     let log = daemon.log();
-    assert!(log.contains("a plugin got no answer of a model") && !log.contains(KEY), "{log}");
+    assert!(
+        log.contains("no answer of the model \\\"small\\\": unavailable") && !log.contains(KEY),
+        "{log}"
+    );
 }
 
 /// P2, P3: a server that does not answer costs the guest no more than its deadline, nor than the

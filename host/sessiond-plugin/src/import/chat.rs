@@ -10,7 +10,7 @@ use crate::bindings::sessiond::plugin::chat_model::{self, Answer, Request};
 use crate::budget::Reservation;
 use crate::host::Host;
 use crate::model::{ChatAnswer, ChatError, ChatMessage, ChatModel, ChatRequest};
-use crate::output::cut;
+use crate::output::{Level, cut};
 use crate::rows::{Row, StaleHandle};
 
 /// The most text of all requests of a call, in bytes.
@@ -114,11 +114,12 @@ impl Host {
             metrics::counter!("sessiond_model_tokens_total", "plugin" => plugin.clone(), "model" => model.clone())
                 .increment(spent(answer).unwrap_or(0));
         }
-        metrics::histogram!("sessiond_model_call_seconds", "plugin" => plugin.clone(), "model" => model.clone())
+        metrics::histogram!("sessiond_model_call_seconds", "plugin" => plugin, "model" => model.clone())
             .record(begin.elapsed());
         if let Err(error) = answer {
-            tracing::warn!(plugin, model, outcome, request_id = &*self.call.request_id, message = ?error.to_string(),
-                "a plugin got no answer of a model");
+            // As the plugin's own line: a guest that asks without end must not fill the log.
+            let line = format!("no answer of the model {model:?}: {outcome}: {error}");
+            self.output.log(Level::Warn, &line);
         }
     }
 }

@@ -18,9 +18,13 @@ use wasmtime_wasi_http::{
 
 use crate::host::Host;
 use crate::outgoing::{Body, Cause, Destination, HOP_HEADER, HttpGrant, SendError, Sent};
+use crate::output::{Level, Output, cut};
 
 /// The largest body, of a request and of a response, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// How much of a URL that is denied is logged, in bytes.
+const MAX_SHOWN: usize = 256;
 
 /// A request on its way, and what moves its body along.
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Moving), Error>> + Send>;
@@ -44,7 +48,7 @@ struct Hooks {
 struct HttpCall {
     grant: HttpGrant,
     plugin: Arc<str>,
-    request_id: Arc<str>,
+    output: Output,
     deadline: Instant,
     /// Whether the client is a plugin itself.
     hop: bool,
@@ -57,7 +61,7 @@ impl WasiHttpView for Host {
         self.http.hooks.call = granted.map(|grant| HttpCall {
             grant: grant.clone(),
             plugin: self.plugin.clone(),
-            request_id: self.call.request_id.clone(),
+            output: self.output.clone(),
             deadline: self.deadline,
             hop: self.call.hop,
         });
@@ -151,10 +155,10 @@ impl HttpCall {
         }
     }
 
+    /// As the plugin's own line: a guest that asks without end must not fill the log.
     fn warn(&self, to: &impl std::fmt::Display, why: &str) {
-        let (plugin, request_id) = (&*self.plugin, &*self.request_id);
-        tracing::warn!(plugin, request_id, to = ?to.to_string(), why,
-            "a request of a plugin was not sent, or not answered");
+        let to = to.to_string();
+        self.output.log(Level::Warn, &format!("no answer of {:?}: {why}", cut(&to, MAX_SHOWN)));
     }
 }
 

@@ -11,6 +11,7 @@ use wasmtime::component::Resource;
 use crate::bindings::wasi::keyvalue::store::{self, Error, KeyResponse};
 use crate::grants::KeyvalueGrant;
 use crate::host::Host;
+use crate::output::Level;
 use crate::rows::{Row, StaleHandle};
 
 /// What a function answers.
@@ -47,9 +48,9 @@ impl Host {
         match tokio::time::timeout(time, work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                let (plugin, request_id) = (&*self.plugin, &*self.call.request_id);
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::warn!(plugin, request_id, error, "what a plugin keeps cannot be reached");
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let line = format!("what the plugin keeps: {error}: {}", cause.unwrap_or_default());
+                self.output.log(Level::Warn, &line);
                 Err(Error::Other("the store is unavailable".to_owned()))
             }
             Err(_) => Err(Error::Other("the store did not answer in time".to_owned())),
