@@ -92,6 +92,21 @@ async fn a_plugin_logs_through_wasi() {
     assert!(line("here: a line").contains("ERROR"), "{log}");
 }
 
+/// P40, P44: what a guest prints is marked like what it logs, even where it traps in the middle of a
+/// line, and it needs no grant for it.
+#[tokio::test]
+async fn what_a_plugin_prints_is_marked() {
+    let guest = daemon("prints", &["wasi:cli/stderr@0.2.0"], "").await;
+    append(&guest.client(), "x").await.expect(500);
+    let log = guest.log();
+    for wanted in ["\"one line\"", "\"and a half\""] {
+        let line = log.lines().find(|line| line.ends_with(wanted)).unwrap_or_default();
+        assert!(line.contains("WARN guest: plugin=\"prints\""), "{log}");
+        assert!(line.contains("request_id=\"") && line.contains("\"shop\"/\"ann\"/\"s\""), "{log}");
+    }
+    assert!(log.contains("the guest's last words: one line"), "{log}");
+}
+
 /// P49, P52: what is missing is named with the line that would allow it, and so is what does nothing.
 #[tokio::test]
 async fn nothing_is_granted_by_default() {

@@ -21,7 +21,7 @@ pub fn granted(name: &str, imports: &[&str]) -> Vec<u8> {
     let text = read(&format!("grants/{name}")).replace("  ;; prelude\n", &tools);
     let mut resolve = Resolve::default();
     resolve.push_path(wit()).expect("the WIT package");
-    for file in ["grants/wit/io.wit", "grants/wit/http.wit"] {
+    for file in ["grants/wit/io.wit", "grants/wit/http.wit", "grants/wit/cli.wit"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         resolve.push_path(path).expect("a package of WASI");
     }
