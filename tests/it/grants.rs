@@ -116,6 +116,11 @@ async fn nothing_is_granted_by_default() {
         told.contains("which is not granted: to allow it, add a table [plugins.settings.config]"),
         "{told}"
     );
+    let imports = [CONFIG, "wasi:keyvalue/store@0.2.0-draft"];
+    let (good, told) = check("keeps", &imports, "").await;
+    for wanted in ["a table [plugins.keeps.config]", "[plugins.keeps.grants] keyvalue = { quota"] {
+        assert!(!good && told.contains(wanted), "{told}");
+    }
     let (good, told) = check("logs", &[LOGGING], "[plugins.logs.config]\n").await;
     assert!(!good && told.contains("add [plugins.logs.grants] logging = true"), "{told}");
     assert!(
@@ -130,17 +135,28 @@ async fn nothing_is_granted_by_default() {
 #[tokio::test]
 async fn an_author_learns_which_grants_are_needed() {
     let folder = tempfile::tempdir().unwrap();
+    let table = "needs   config: a table [plugins.NAME.config]";
     for (name, imports, wanted) in [
-        ("settings", CONFIG, "needs   config: a table [plugins.NAME.config]"),
+        ("settings", &[CONFIG][..], &[table][..]),
         (
             "asks",
-            "sessiond:plugin/chat-model@0.1.0",
-            "needs   grants.models: [plugins.NAME.grants] models",
+            &["sessiond:plugin/chat-model@0.1.0"],
+            &["needs   grants.models: [plugins.NAME.grants] models"],
         ),
-        ("logs", LOGGING, "needs   grants.logging: [plugins.NAME.grants] logging = true"),
+        (
+            "keeps",
+            &[CONFIG, "wasi:keyvalue/store@0.2.0-draft"],
+            &[table, "needs   grants.keyvalue: [plugins.NAME.grants] keyvalue = {"],
+        ),
+        (
+            "fetches",
+            &[CONFIG, "wasi:http/types@0.2.0", "wasi:http/outgoing-handler@0.2.0"],
+            &[table, "needs   grants.http: [plugins.NAME.grants] http = ["],
+        ),
+        ("logs", &[LOGGING], &["needs   grants.logging: [plugins.NAME.grants] logging = true"]),
     ] {
-        let file = write(folder.path(), name, &[imports]);
+        let file = write(folder.path(), name, imports);
         let (good, shown) = told(&["plugin", "check", file.to_str().unwrap()]).await;
-        assert!(good && shown.contains(wanted), "{shown}");
+        assert!(good && wanted.iter().all(|wanted| shown.contains(wanted)), "{shown}");
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sessiond_core::key::AppKey;
-use sessiond_core::store::StoreRules;
 use sessiond_core::store::embedded::EmbeddedStore;
 use sessiond_core::store::plugin::{Allowance, Bucket, Kept, PluginStore};
+use sessiond_core::store::{StoreError, StoreRules};
+use sessiond_redis::{RedisConfig, RedisStore, Topology};
 use sessiond_tests::daemon::{Daemon, run};
+use sessiond_tests::redis_cluster::RedisCluster;
 use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::wait::eventually;
 use sessiond_tests::wat;
@@ -155,6 +157,29 @@ async fn the_embedded_store_keeps_to_the_rules() {
 async fn redis_keeps_to_the_rules() {
     let redis = RedisServer::start().await;
     rules(&redis.store(StoreRules::default()).await).await;
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_to_the_rules() {
+    let cluster = RedisCluster::start().await;
+    let config = RedisConfig::at(Topology::Cluster { nodes: cluster.urls() });
+    let store = RedisStore::connect(config, StoreRules::default()).await.unwrap();
+    rules(&store).await;
+}
+
+/// When the memory of Redis is full nothing is set, and what is there can be read and removed.
+#[tokio::test]
+async fn a_full_redis_still_lets_go() {
+    let redis = RedisServer::start().await;
+    let store = redis.store(StoreRules::default()).await;
+    let (bucket, room) = (bucket("p", "a"), Allowance { quota: 1 << 20, keys: 10, ttl: None });
+    store.set_value(&bucket, "k", b"v", &room).await.unwrap();
+    let _: String = redis.ask("CONFIG SET maxmemory 1").await;
+    let refused = store.set_value(&bucket, "l", b"v", &room).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Full(_)), "{refused}");
+    assert_eq!(store.value(&bucket, "k").await.unwrap(), Some(b"v".to_vec()));
+    store.delete_value(&bucket, "k").await.unwrap();
+    assert!(!store.has_value(&bucket, "k").await.unwrap());
 }
 
 /// The quota is part of the write: many at once do not pass it together.
