@@ -1,16 +1,27 @@
 //! A server on the loopback interface that notes what it is asked, and answers as it is told.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::IntervalStream;
+
+/// The time between two bytes of [`Answer::Drip`].
+const DRIP: Duration = Duration::from_millis(20);
+
+/// The body of an answer.
+type Body = BoxBody<Bytes, Infallible>;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -32,6 +43,8 @@ pub enum Answer {
     Reply(u16, Vec<(&'static str, String)>, String),
     /// Nothing, ever.
     Silence,
+    /// A head, and then a byte now and then, without end.
+    Drip,
 }
 
 impl Answer {
@@ -94,7 +107,7 @@ async fn reply(
     request: Request<Incoming>,
     answer: &(impl Fn(&Asked) -> Answer + Send + Sync),
     noted: &Mutex<Vec<Asked>>,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+) -> Result<Response<Body>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let asked = Asked {
@@ -107,12 +120,17 @@ async fn reply(
     noted.lock().expect("no test has panicked here").push(asked);
     match answer {
         Answer::Silence => std::future::pending().await,
+        Answer::Drip => {
+            let ticks = IntervalStream::new(tokio::time::interval(DRIP));
+            let drops = ticks.map(|_| Ok(Frame::data(Bytes::from_static(b"x"))));
+            Ok(Response::new(StreamBody::new(drops).boxed()))
+        }
         Answer::Reply(status, headers, body) => {
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
                 response = response.header(name, value);
             }
-            Ok(response.body(Full::new(Bytes::from(body))).expect("a response"))
+            Ok(response.body(Full::new(Bytes::from(body)).boxed()).expect("a response"))
         }
     }
 }

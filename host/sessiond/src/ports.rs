@@ -32,7 +32,12 @@ impl Ports {
         own: OwnAddresses,
         keyvalue: Arc<dyn PluginStore>,
     ) -> anyhow::Result<Self> {
-        let connector = Connector::new()?;
+        let http = config.plugins.iter().any(|plugin| plugin.grants.sends_http());
+        let connector = if http || !config.models.is_empty() {
+            Connector::new()?
+        } else {
+            Connector::trusting_nobody()?
+        };
         let models = open_models(&config.models, &connector)?;
         Ok(Self { models, http: Arc::new(CheckedSender::new(connector, own)), keyvalue })
     }

@@ -33,6 +33,11 @@ pub struct GrantsConfig {
 }
 
 impl GrantsConfig {
+    /// Whether it may send requests anywhere.
+    pub(crate) fn sends_http(&self) -> bool {
+        !self.http.is_empty()
+    }
+
     /// As the plugin gets it, with the models that the configuration has.
     pub(crate) fn to_grants(&self, ports: &Ports) -> Grants {
         let settings = self.config.as_ref().map(|settings| {
