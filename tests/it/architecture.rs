@@ -55,6 +55,8 @@ fn what_a_crate_is_about_is_named_nowhere_else() {
         ("redis", "sessiond-redis"),
         ("wasmtime", "sessiond-plugin"),
         ("wasmtime-wasi", "sessiond-plugin"),
+        ("wasmtime-wasi-http", "sessiond-plugin"),
+        ("rustls-native-certs", "sessiond"),
         ("axum", "sessiond"),
         ("hyper", "sessiond"),
         ("toml", "sessiond"),

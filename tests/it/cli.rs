@@ -20,7 +20,10 @@ async fn help_says_what_to_do_first() {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
     let plugin = String::from_utf8(run(&["plugin", "--help"]).await.stdout).unwrap();
-    assert!(["new", "check", "test", "wit"].iter().all(|word| plugin.contains(word)), "{plugin}");
+    assert!(
+        ["new", "check", "test", "purge", "wit"].iter().all(|word| plugin.contains(word)),
+        "{plugin}"
+    );
 }
 
 #[tokio::test]

@@ -53,6 +53,12 @@ impl Daemon {
         Self::start_in(folder, config, "127.0.0.1:0", None).await
     }
 
+    /// Starts a daemon on an address of the loopback interface.
+    pub async fn start_at(config: &str, listen: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the daemon");
+        Self::start_in(folder, config, listen, None).await
+    }
+
     /// Starts a daemon in a time zone, as the variable `TZ` names it.
     pub async fn start_in_zone(config: &str, zone: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the daemon");

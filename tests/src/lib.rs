@@ -19,3 +19,4 @@ pub mod start_up;
 pub mod throughput;
 pub mod wait;
 pub mod wat;
+pub mod web;

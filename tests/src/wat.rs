@@ -12,11 +12,28 @@ fn wit() -> PathBuf {
 
 /// A guest under `tests/hostile`.
 pub fn hostile(name: &str) -> String {
-    read(name).replace("  ;; prelude\n", &read("prelude"))
+    read(&format!("hostile/{name}")).replace("  ;; prelude\n", &read("hostile/prelude"))
+}
+
+/// A guest under `tests/grants`, as a component of a world that imports what is named.
+pub fn granted(name: &str, imports: &[&str]) -> Vec<u8> {
+    let tools = read("hostile/prelude") + &read("grants/say");
+    let text = read(&format!("grants/{name}")).replace("  ;; prelude\n", &tools);
+    let mut resolve = Resolve::default();
+    resolve.push_path(wit()).expect("the WIT package");
+    for file in ["grants/wit/io.wit", "grants/wit/http.wit", "grants/wit/cli.wit"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        resolve.push_path(path).expect("a package of WASI");
+    }
+    let imports: String = imports.iter().map(|it| format!("import {it}; ")).collect();
+    let world = "include sessiond:plugin/before-append-plugin@0.1.0;";
+    let world = format!("package test:guest; world guest {{ {world} {imports} }}");
+    let package = resolve.push_str("guest.wit", &world).expect("a world");
+    encode(&text, &resolve, package, "guest")
 }
 
 fn read(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile").join(format!("{name}.wat"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{name}.wat"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -78,12 +78,14 @@ pub struct CallContext {
     pub request_id: Arc<str>,
     /// 1, and one more for each repetition.
     pub attempt: u32,
+    /// Whether the client is a plugin, of this daemon or another.
+    pub hop: bool,
 }
 
 impl CallContext {
     /// The context of a request that is tried for the first time, by nobody known.
     pub fn new(purpose: Purpose, request_id: impl Into<Arc<str>>) -> Self {
-        Self { caller: None, purpose, request_id: request_id.into(), attempt: 1 }
+        Self { caller: None, purpose, request_id: request_id.into(), attempt: 1, hop: false }
     }
 
     /// The same request, for another purpose.

@@ -7,6 +7,7 @@ pub mod edit;
 pub mod embedded;
 mod error;
 pub mod lease;
+pub mod plugin;
 mod rules;
 pub mod whole;
 

@@ -15,6 +15,10 @@ wasmtime::component::bindgen!({
             import sessiond:plugin/types@0.1.0;
             import sessiond:plugin/log@0.1.0;
             import sessiond:plugin/call@0.1.0;
+            import sessiond:plugin/chat-model@0.1.0;
+            import wasi:config/store@0.2.0-rc.1;
+            import wasi:keyvalue/store@0.2.0-draft;
+            import wasi:logging/logging@0.1.0-draft;
             export sessiond:plugin/before-append@0.1.0;
             export sessiond:plugin/after-append@0.1.0;
             export sessiond:plugin/before-get@0.1.0;
@@ -23,6 +27,14 @@ wasmtime::component::bindgen!({
         }
     ",
     world: "sessiond:host/plugin",
-    imports: { default: trappable },
+    imports: {
+        "sessiond:plugin/chat-model.send": async | trappable,
+        "wasi:keyvalue/store.[method]bucket.get": async | trappable,
+        "wasi:keyvalue/store.[method]bucket.set": async | trappable,
+        "wasi:keyvalue/store.[method]bucket.delete": async | trappable,
+        "wasi:keyvalue/store.[method]bucket.exists": async | trappable,
+        "wasi:keyvalue/store.[method]bucket.list-keys": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
 });

@@ -3,6 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::grants::Grant;
 use crate::plugin::Interface;
 
 /// The package of the contract, and its version here.
@@ -87,6 +88,9 @@ impl<'a> Name<'a> {
 }
 
 fn import_problem(import: &str) -> Option<String> {
+    if let Some(grant) = Grant::of(import) {
+        return grant.version_problem(import);
+    }
     let Name { package, interface, version } = Name::parse(import);
     let offered = || OFFERED.map(|name| format!("{PACKAGE}/{name}@{VERSION}")).join(", ");
     if package == PACKAGE {
@@ -107,9 +111,9 @@ fn import_problem(import: &str) -> Option<String> {
     }
     if package.starts_with("wasi:") {
         return Some(format!(
-            "it imports {import}, which is not granted: this version of the host grants nothing \
-             beyond {}",
-            WASI.join(", ")
+            "it imports {import}, which the host does not have: it has {}, and grants {}",
+            WASI.join(", "),
+            Grant::ALL.map(|grant| grant.key()).join(", ")
         ));
     }
     Some(format!("it imports {import}, which the host does not know: it offers {}", offered()))
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn every_mismatch_is_listed() {
         let surface = surface(
-            &["sessiond:plugin/types@0.2.0", "wasi:http/outgoing-handler@0.2.0", "acme:x/y"],
+            &["sessiond:plugin/types@0.2.0", "wasi:http/incoming-handler@0.2.0", "acme:x/y"],
             &["sessiond:plugin/before-append@0.2.0", "sessiond:plugin/befor-append@0.1.0"],
         );
         assert_eq!(surface.problems().len(), 6, "{:#?}", surface.problems());

@@ -11,6 +11,8 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::alive::Alive;
+use crate::grants::Grants;
+use crate::import::http::HttpState;
 use crate::limits::Meter;
 use crate::output::{Output, Stream};
 use crate::rows::{EventRow, Row, Rows, StaleHandle};
@@ -18,13 +20,18 @@ use crate::rows::{EventRow, Row, Rows, StaleHandle};
 /// The data of a wasmtime store.
 pub(crate) struct Host {
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) rows: Rows,
     pub(crate) output: Output,
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
     _alive: Alive,
+    pub(crate) grants: Grants,
+    pub(crate) http: HttpState,
+    pub(crate) plugin: Arc<str>,
+    /// The app of the call.
+    pub(crate) app: String,
     /// The largest event after edits, in bytes.
     max_event_size: usize,
 }
@@ -34,7 +41,7 @@ impl Host {
     /// files, no network, no environment, no arguments, an empty input.
     pub(crate) fn new(plugin: Arc<str>, memory: usize, max_event_size: usize) -> Self {
         let _alive = Alive::instance(&plugin);
-        let output = Output::new(plugin);
+        let output = Output::new(plugin.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -47,6 +54,10 @@ impl Host {
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
             _alive,
+            grants: Grants::default(),
+            http: HttpState::default(),
+            plugin,
+            app: String::new(),
             max_event_size,
         }
     }

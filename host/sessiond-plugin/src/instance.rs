@@ -127,6 +127,7 @@ impl PluginInstance {
         self.calls += 1;
         let host = self.store.data_mut();
         host.call = call.clone();
+        subject.app().clone_into(&mut host.app);
         host.deadline = deadline;
         host.output.begin(call.request_id.clone(), subject.to_string());
         self.store.set_epoch_deadline(1);

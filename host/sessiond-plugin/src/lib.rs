@@ -6,13 +6,17 @@
 //! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
 
 pub mod adapter;
+pub mod budget;
 pub mod cache;
 pub mod compile;
 pub mod contract;
 pub mod engine;
 pub mod error;
+pub mod grants;
 pub mod limits;
 pub mod loader;
+pub mod model;
+pub mod outgoing;
 pub mod plugin;
 pub mod signature;
 pub mod slot;

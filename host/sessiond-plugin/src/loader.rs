@@ -156,7 +156,8 @@ impl PluginLoader {
         let (component, origin) = self.compiler.component(&self.engine, &file)?;
         tracing::debug!(plugin = %settings.name, code = origin.name(), "code found");
         let surface = Surface::of(&component, engine);
-        let problems = surface.problems();
+        let mut problems = surface.problems();
+        problems.extend(settings.grants.problems(&surface.imports, &settings.name));
         if !problems.is_empty() {
             return Err(PluginError::Contract { problems });
         }
@@ -184,6 +185,7 @@ fn link(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     imports::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
     imports::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
     imports::call::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+    crate::import::link_granted(&mut linker)?;
     Ok(linker)
 }
 

@@ -10,6 +10,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::alive::Alive;
 use crate::bindings::exports::sessiond::plugin as exports;
 use crate::engine::PluginEngine;
+use crate::grants::Grants;
 use crate::host::Host;
 use crate::instance::PluginInstance;
 use crate::limits::{LimitError, Limits};
@@ -75,6 +76,8 @@ pub struct PluginSettings {
     pub on_error: OnError,
     /// The largest event after edits, in bytes.
     pub max_event_size: usize,
+    /// What it may import beyond what all may.
+    pub grants: Grants,
 }
 
 /// A loaded plugin. Calls go through the traits that it implements in [`crate::adapter`].
@@ -169,6 +172,7 @@ impl PluginCode {
         let PluginSettings { name, limits, max_event_size, .. } = &self.settings;
         let mut host = Host::new(name.clone(), limits.memory, *max_event_size);
         host.deadline = deadline;
+        host.grants = self.settings.grants.clone();
         let mut store = Store::new(self.pre.engine(), host);
         store.limiter(|host| &mut host.meter);
         store.set_epoch_deadline(1);

@@ -9,9 +9,12 @@ use std::collections::HashMap;
 
 use sessiond_core::event::editor::EventEditor;
 use sessiond_core::read::ReadOptions;
+use sessiond_core::store::plugin::Bucket;
 use sessiond_core::summary::{Draft, Summary, SummaryJob};
 use sessiond_core::view::SessionView;
 use wasmtime::component::Resource;
+
+use crate::model::{ChatAnswer, ChatRequest};
 
 /// A guest used a handle of an earlier call, or one that it never got.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,9 @@ pub(crate) enum Row {
     Options(ReadOptions),
     Summary(SummaryRow),
     Job(SummaryJob),
+    ChatRequest(ChatRequest),
+    ChatAnswer(ChatAnswer),
+    Bucket(Bucket),
 }
 
 /// An event.
@@ -57,6 +63,8 @@ pub(crate) struct Rows {
     /// Handles that the guest holds, over all calls: some languages leak those that their authors
     /// do not drop.
     held: usize,
+    /// What the guest has had the host keep in this call, in bytes.
+    spent: usize,
 }
 
 impl Rows {
@@ -85,6 +93,16 @@ impl Rows {
         self.next
     }
 
+    /// Counts what the guest has the host keep, unless it would be more than it may be.
+    pub(crate) fn spend(&mut self, bytes: usize, most: usize) -> bool {
+        let spent = self.spent.saturating_add(bytes);
+        let fits = spent <= most;
+        if fits {
+            self.spent = spent;
+        }
+        fits
+    }
+
     pub(crate) fn get(&self, number: u32) -> Result<&Row, StaleHandle> {
         self.rows.get(&number).ok_or(StaleHandle)
     }
@@ -103,6 +121,7 @@ impl Rows {
     pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.session = None;
+        self.spent = 0;
     }
 }
 

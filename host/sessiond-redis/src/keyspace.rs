@@ -53,6 +53,22 @@ pub(crate) struct AppKeys {
     pub(crate) outboxes: String,
 }
 
+/// The keys of what a plugin keeps for an app.
+#[derive(Debug, Clone)]
+pub(crate) struct PluginKeys {
+    /// Hash: the values.
+    pub(crate) values: String,
+    /// Sorted set: the names of the values by the millisecond of their end.
+    pub(crate) ends: String,
+}
+
+impl PluginKeys {
+    /// The ends of the values of a key, as [`Keyspace::plugin`] makes both.
+    pub(crate) fn ends_of(values: &str) -> String {
+        format!("{values}:y")
+    }
+}
+
 impl Keyspace {
     /// Keys that begin with the prefix, which has no braces.
     pub(crate) fn new(prefix: &str) -> Self {
@@ -97,6 +113,16 @@ impl Keyspace {
             name,
             user: self.user(key.user_key()),
         }
+    }
+
+    pub(crate) fn plugin(&self, app: &AppKey, plugin: &str) -> PluginKeys {
+        let values = format!("{}{{{}}}:p:{}", self.root, escape(app.app()), escape(plugin));
+        PluginKeys { ends: PluginKeys::ends_of(&values), values }
+    }
+
+    /// The pattern that the values of a plugin match, whatever the app.
+    pub(crate) fn plugin_pattern(&self, plugin: &str) -> String {
+        format!("{}{{*}}:p:{}", escape_glob(&self.root), escape_glob(&escape(plugin)))
     }
 
     fn user_base(&self, user: &UserKey) -> String {

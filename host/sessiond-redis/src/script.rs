@@ -53,6 +53,11 @@ pub(crate) static SUMMARY: LazyLock<Script> =
     script!("summary", "script/numbers.lua", "script/summary.lua");
 pub(crate) static APP: LazyLock<Script> = script!("app", "script/app.lua");
 pub(crate) static CLEAR: LazyLock<Script> = script!("clear", "script/clear.lua");
+pub(crate) static PLUGIN_SET: LazyLock<Script> = script!("plugin_set", "script/plugin_set.lua");
+pub(crate) static PLUGIN_GET: LazyLock<Script> = script!("plugin_get", "script/plugin_get.lua");
+pub(crate) static PLUGIN_DELETE: LazyLock<Script> =
+    script!("plugin_delete", "script/plugin_delete.lua");
+pub(crate) static PLUGIN_KEYS: LazyLock<Script> = script!("plugin_keys", "script/plugin_keys.lua");
 pub(crate) static FORGET: LazyLock<Script> = script!("forget", "script/forget.lua");
 
 impl Script {
@@ -92,7 +97,8 @@ impl ScriptCall {
     /// Whether what it does must outlive the loss of a server. The others only tidy up, or do again
     /// what anybody who comes by does.
     pub(crate) fn lasts(&self) -> bool {
-        !["list", "touch", "clear", "forget"].contains(&self.script.name)
+        !["list", "touch", "clear", "forget", "plugin_get", "plugin_keys"]
+            .contains(&self.script.name)
     }
 
     /// The same call for a server that has not seen the script.

@@ -9,6 +9,7 @@ mod keys;
 mod lease;
 mod list;
 mod outbox;
+mod plugin;
 mod read;
 mod reading;
 mod restore;

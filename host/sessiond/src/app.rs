@@ -10,6 +10,7 @@ use sessiond_core::hook::{AppendHook, GetHook, Summarizer};
 use sessiond_core::service::{Limits, SessionService};
 use sessiond_core::store::SessionStore;
 use sessiond_core::store::embedded::EmbeddedStore;
+use sessiond_core::store::plugin::PluginStore;
 use sessiond_core::time::SystemClock;
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
@@ -22,6 +23,7 @@ use crate::config::{Config, StoreConfig};
 use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
+use crate::outbound::OwnAddresses;
 use crate::plugins::{LoadedPlugins, load_plugins};
 use crate::reload::Reloader;
 
@@ -35,6 +37,8 @@ pub struct App {
     service: Arc<SessionService>,
     summaries: Option<Arc<SummaryPool>>,
     plugins: LoadedPlugins,
+    /// Where it listens, which its plugins may not reach.
+    own: OwnAddresses,
 }
 
 impl App {
@@ -43,8 +47,9 @@ impl App {
     /// # Errors
     /// When anything is missing or wrong. Nothing is served then.
     pub async fn build(config: Config, path: &Path) -> anyhow::Result<Self> {
-        let store = open_store(&config).await?;
-        let plugins = load_plugins(&config, path).await?;
+        let own = OwnAddresses::default();
+        let Stores { sessions: store, keyvalue } = open_stores(&config).await?;
+        let plugins = load_plugins(&config, path, own.clone(), keyvalue).await?;
         let max_event_size = config.max_event_size;
         let append =
             plugins.append.iter().map(|hooks| Arc::new(hooks.clone()) as Arc<dyn AppendHook>);
@@ -66,7 +71,7 @@ impl App {
         let thresholds = config.summary.thresholds;
         let service =
             SessionService::new(store, hooks, summaries.clone(), thresholds, limits, clock);
-        Ok(Self { config, service: Arc::new(service), summaries, plugins })
+        Ok(Self { config, service: Arc::new(service), summaries, plugins, own })
     }
 
     /// The operations on sessions, for a command that serves nobody.
@@ -98,6 +103,7 @@ impl App {
             max_body: server.max_body,
             tasks: TaskTracker::new(),
         };
+        self.own.set(vec![entrance.address()]);
         let admin = match &server.admin_socket {
             Some(path) => Some(Listener::unix(path).await.with_context(|| {
                 format!("cannot listen on {} (server.admin_socket)", path.display())
@@ -160,15 +166,30 @@ impl App {
     }
 }
 
+/// A store, by what it is used for.
+pub(crate) struct Stores {
+    /// Sessions.
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    /// What plugins keep.
+    pub(crate) keyvalue: Arc<dyn PluginStore>,
+}
+
+impl Stores {
+    fn of<T: SessionStore + PluginStore + 'static>(store: T) -> Self {
+        let store = Arc::new(store);
+        Self { sessions: store.clone(), keyvalue: store }
+    }
+}
+
 /// Opens the store that the configuration names.
 ///
 /// # Errors
 /// When it cannot be reached, or is not fit.
-pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>> {
+pub(crate) async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     Ok(match &config.store {
-        StoreConfig::Embedded => Arc::new(EmbeddedStore::new(config.rules.clone())),
+        StoreConfig::Embedded => Stores::of(EmbeddedStore::new(config.rules.clone())),
         StoreConfig::Redis(redis) => {
-            Arc::new(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
+            Stores::of(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
         }
     })
 }

@@ -168,6 +168,15 @@ pub enum PluginCommand {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Remove all that a plugin keeps through wasi:keyvalue, of every app. Do it when the plugin is out
+    /// of the configuration, or while it may lose what it knows.
+    Purge {
+        /// The plugin's name in the configuration.
+        name: String,
+        /// The configuration that the daemon runs with.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Compile components into the cache, so that the next start need not.
     Precompile(PrecompileArgs),
     /// Write the WIT package, to build plugins against.

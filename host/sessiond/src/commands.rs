@@ -31,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 PluginCommand::List { config } => plugin::list::run(&config).await,
                 PluginCommand::Reload { name, config } => plugin::reload::run(&config, &name).await,
                 PluginCommand::Precompile(args) => plugin::precompile::run(&args).await,
+                PluginCommand::Purge { name, config } => plugin::purge::run(&name, &config).await,
                 PluginCommand::Wit { dir } => plugin::wit::run(&dir),
             },
         }

@@ -3,6 +3,8 @@
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
 mod cache;
+mod grants;
+mod models;
 mod plugins;
 mod reader;
 mod redis;
@@ -13,6 +15,8 @@ mod telemetry;
 mod trust;
 
 pub use cache::{CacheFolder, PluginCacheConfig};
+pub use grants::GrantsConfig;
+pub use models::ModelConfig;
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
@@ -46,6 +50,8 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// Where compiled plugins are kept.
     pub plugin_cache: PluginCacheConfig,
+    /// The models that plugins may ask.
+    pub models: Vec<ModelConfig>,
     /// What the daemon tells of itself.
     pub telemetry: TelemetryConfig,
     /// Every key and what it came to, secrets hidden.
@@ -93,6 +99,8 @@ impl Config {
             let plugins = plugins::read(&root, &keys);
             plugins::check_names(&document, &plugins, &hooks, &summary);
             let plugin_cache = cache::read(root.section("plugin_cache"));
+            let models = models::read(&root, &mut warnings);
+            grants::check_models(&document, &plugins, &models);
             let telemetry = telemetry::read(root.section("telemetry"));
             root.finish();
             let (resolved, warnings) = Default::default();
@@ -105,6 +113,7 @@ impl Config {
                 summary,
                 plugins,
                 plugin_cache,
+                models,
                 telemetry,
                 resolved,
                 warnings,

@@ -17,3 +17,6 @@ pub mod telemetry;
 
 mod export;
 mod import;
+mod models;
+mod outbound;
+mod ports;

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use sessiond_core::store::plugin::PluginStore;
 use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::error::PluginError;
+use sessiond_plugin::grants::Grants;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Interface, Plugin, PluginSettings};
 use sessiond_plugin::slot::PluginSlot;
@@ -14,7 +16,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::compiler::compiler;
 use crate::config::{Config, ConfigError, Located, PluginConfig, Problem};
-
+use crate::outbound::OwnAddresses;
+use crate::ports::Ports;
 use crate::reload::{Reloadable, Reloader};
 
 /// Threads on which guests run: as many as there are cores, since guests only compute.
@@ -37,19 +40,28 @@ pub struct LoadedPlugins {
     pub reloader: Option<Arc<Reloader>>,
 }
 
-/// Loads every plugin, tries each of its hooks that a list names, and fills the lists.
+/// Loads every plugin, tries each of its hooks that a list names, and fills the lists. `own` is where
+/// the daemon listens, `keyvalue` where plugins keep what they may.
 ///
 /// # Errors
 /// When a plugin cannot be used as the configuration says.
-pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<LoadedPlugins> {
+pub(crate) async fn load_plugins(
+    config: &Config,
+    path: &Path,
+    own: OwnAddresses,
+    keyvalue: Arc<dyn PluginStore>,
+) -> anyhow::Result<LoadedPlugins> {
     if config.plugins.is_empty() {
         return Ok(LoadedPlugins::default());
     }
     let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
     let compiler = compiler(&config.plugin_cache)?;
     let loader = Arc::new(PluginLoader::new(engine)?.with_compiler(compiler));
+    let ports = Ports::open(config, own, keyvalue)?;
     // All at once; compiles take turns.
-    let begin = |plugin| load(&loader, plugin, config.max_event_size);
+    let begin = |plugin: &PluginConfig| {
+        load(&loader, plugin, config.max_event_size, plugin.grants.to_grants(&ports))
+    };
     let loading: Vec<_> = config.plugins.iter().map(begin).collect();
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (plugin, loading) in config.plugins.iter().zip(loading) {
@@ -80,7 +92,7 @@ pub async fn load_plugins(config: &Config, path: &Path) -> anyhow::Result<Loaded
     let append = config.hooks.append.iter().map(find).collect::<anyhow::Result<_>>()?;
     let get = config.hooks.get.iter().map(find).collect::<anyhow::Result<_>>()?;
     let summarizer = config.summary.plugin.as_ref().map(find).transpose()?;
-    let reloader = Reloader::new(loader, reloadable, config.max_event_size);
+    let reloader = Reloader::new(loader, reloadable);
     let reloader = Some(Arc::new(reloader));
     Ok(LoadedPlugins { append, get, summarizer, all, reloader })
 }
@@ -93,23 +105,20 @@ pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
     }
 }
 
-/// How a plugin is run.
-pub(crate) fn settings(plugin: &PluginConfig, max_event_size: usize) -> PluginSettings {
-    PluginSettings {
+fn load(
+    loader: &Arc<PluginLoader>,
+    plugin: &PluginConfig,
+    max_event_size: usize,
+    grants: Grants,
+) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
+    let settings = PluginSettings {
         name: plugin.name.value.as_str().into(),
         limits: plugin.limits,
         isolation: plugin.isolation,
         on_error: plugin.on_error,
         max_event_size,
-    }
-}
-
-fn load(
-    loader: &Arc<PluginLoader>,
-    plugin: &PluginConfig,
-    max_event_size: usize,
-) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
-    let settings = settings(plugin, max_event_size);
+        grants,
+    };
     let (loader, path, required) = (loader.clone(), plugin.path.clone(), plugin.required.clone());
     // Reading, and compiling where there is no other process for it, take time.
     tokio::task::spawn_blocking(move || {

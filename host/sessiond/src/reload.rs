@@ -15,7 +15,7 @@ use sessiond_plugin::slot::PluginSlot;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PluginConfig;
-use crate::plugins::{Uses, chain, settings};
+use crate::plugins::{Uses, chain};
 
 /// How often a file that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -86,17 +86,12 @@ impl Reloadable {
 pub struct Reloader {
     loader: Arc<PluginLoader>,
     plugins: Vec<Reloadable>,
-    max_event_size: usize,
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Reloader {
-    pub(crate) fn new(
-        loader: Arc<PluginLoader>,
-        plugins: Vec<Reloadable>,
-        max_event_size: usize,
-    ) -> Self {
-        Self { loader, plugins, max_event_size, turn: tokio::sync::Mutex::default() }
+    pub(crate) fn new(loader: Arc<PluginLoader>, plugins: Vec<Reloadable>) -> Self {
+        Self { loader, plugins, turn: tokio::sync::Mutex::default() }
     }
 
     /// All plugins, in the order of the configuration.
@@ -147,7 +142,8 @@ impl Reloader {
         let config = &plugin.config;
         let (loader, path, required) =
             (self.loader.clone(), config.path.clone(), config.required.clone());
-        let settings = settings(config, self.max_event_size);
+        // With its grants go the budgets that it has used up.
+        let settings = plugin.current().settings().clone();
         let serves = plugin.current().sha256().to_owned();
         let load = move || -> Result<Option<Arc<Plugin>>, PluginError> {
             let file = PluginFile::read(&path, &required)?;

@@ -65,6 +65,9 @@ fn describe() {
     );
     describe_gauge!("sessiond_plugin_instances", "Instances of a plugin, at work or idle.");
     describe_histogram!("sessiond_plugin_compile_seconds", "Time to compile a component.");
+    describe_counter!("sessiond_model_calls_total", "Models asked by plugins, by outcome.");
+    describe_counter!("sessiond_model_tokens_total", "Tokens that models counted, by plugin.");
+    describe_histogram!("sessiond_model_call_seconds", "Time of asking a model, by plugin.");
     describe_counter!("sessiond_hook_failures_total", "Hooks that failed, by plugin and kind.");
     describe_counter!("sessiond_summary_jobs_total", "Summary jobs, by outcome.");
     describe_counter!(

@@ -3,6 +3,7 @@
 //! It is what the daemon uses without a `[redis]` table, and the reference for every other store:
 //! the rules of a session are written here once, plainly, and other stores are tested against them.
 
+mod plugin;
 mod record;
 mod track;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use self::record::Record;
 use super::edit::Edit;
 use super::lease::{Lease, LeaseRequest};
+use super::plugin::Bucket;
 use super::whole::{SessionTtl, Whole};
 use super::{
     Appended, Condition, Edited, HistoryVersion, KeyFilter, MAX_TRACKS, NewEntry, NewTrackEvent,
@@ -47,6 +49,8 @@ pub struct EmbeddedStore {
 struct World {
     apps: HashMap<AppKey, Values>,
     users: BTreeMap<UserKey, User>,
+    /// What plugins keep.
+    plugins: BTreeMap<Bucket, plugin::Values>,
     /// The last generation and the last time of an update that were given out: neither comes again.
     last_generation: u64,
     last_update: i64,
@@ -529,6 +533,7 @@ impl SessionStore for EmbeddedStore {
         }
         world.users.retain(|_, user| !user.sessions.is_empty() || !user.state.map.is_empty());
         world.apps.retain(|_, app| !is_over(app.expires_at, now));
+        world.plugins.retain(|_, values| !values.forget(now));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use sessiond_core::store::KeyFilter;
 use tokio::io::AsyncWriteExt as _;
 
 use super::socket;
-use crate::app::open_store;
+use crate::app::open_stores;
 use crate::cli::ExportArgs;
 use crate::config::{Config, StoreConfig};
 use crate::export::raw;
@@ -17,7 +17,7 @@ pub(super) async fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         KeyFilter { app: args.app.clone(), user: args.user.clone(), session: args.session.clone() };
     match (&config.store, &config.server.admin_socket) {
         (StoreConfig::Redis(_), _) => {
-            let store = open_store(&config).await?;
+            let store = open_stores(&config).await?.sessions;
             raw(store.as_ref(), &filter, async |lines: String| write(lines.as_bytes()).await)
                 .await?;
         }

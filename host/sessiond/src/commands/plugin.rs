@@ -4,6 +4,7 @@ pub(super) mod check;
 pub(super) mod list;
 pub(super) mod new;
 pub(super) mod precompile;
+pub(super) mod purge;
 pub(super) mod reload;
 pub(super) mod test;
 pub(super) mod wit;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use sessiond_core::hook::OnError;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
+use sessiond_plugin::grants::Grants;
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
 use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
@@ -41,6 +43,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         isolation: Isolation::App,
         on_error: OnError::Reject,
         max_event_size: MAX_EVENT_SIZE,
+        grants: Grants::undecided(),
     };
     let (max_instances, max_memory) = (limits.max_instances, limits.memory);
     let engine = PluginEngine::new(EngineConfig { max_instances, max_memory, threads: 1 })?;

@@ -9,6 +9,7 @@ use sessiond_plugin::plugin::Isolation;
 use sessiond_plugin::signature::{Requirements, TrustedKeys};
 
 use super::SummaryConfig;
+use super::grants::{self, GrantsConfig};
 use super::reader::{Document, Located, Section};
 
 /// `[hooks]`: plugins by name, in the order of the before-hooks.
@@ -39,6 +40,8 @@ pub struct PluginConfig {
     pub limits: Limits,
     /// Whether it is reloaded when its file changes.
     pub watch: bool,
+    /// What it may import beyond what all may.
+    pub grants: GrantsConfig,
 }
 
 pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
@@ -77,6 +80,7 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
     let watch = section.flag("watch", false);
     let limits = read_limits(section.section("limits"));
+    let grants = grants::read(&section);
     let document = section.document();
     let config = match path {
         Some(path) => {
@@ -91,6 +95,7 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
                 allow_unused,
                 limits,
                 watch,
+                grants,
             })
         }
         None => {

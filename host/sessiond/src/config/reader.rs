@@ -18,11 +18,8 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 12] = [
+const LATER: [&str; 9] = [
     "async_persist",
-    "models",
-    "plugins.*.config",
-    "plugins.*.grants",
     "plugins.*.on_load_error",
     "server.tls",
     "server.tokens_file",
@@ -136,6 +133,12 @@ impl<'d> Section<'d> {
     fn entry(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         let entries = self.table?.iter();
         entries.into_iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// The keys that the document gives it.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let names = self.table.into_iter().flat_map(DeTable::keys);
+        names.map(|name| name.get_ref().to_string()).collect()
     }
 
     /// A value at the place of a key.

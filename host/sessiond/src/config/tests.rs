@@ -51,7 +51,10 @@ fn what_comes_later_is_refused_by_name() {
     for (text, key) in [
         ("[async_persist]\nenabled = true\n", "async_persist"),
         ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
-        ("[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\ngrants = {}\n", "plugins.p.grants"),
+        (
+            "[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\non_load_error = \"skip\"\n",
+            "plugins.p.on_load_error",
+        ),
     ] {
         let told = problems(text);
         assert!(

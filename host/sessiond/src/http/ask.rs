@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use sessiond_core::hook::{CallContext, Purpose};
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
 use sessiond_core::store::Condition;
+use sessiond_plugin::outgoing::HOP_HEADER;
 use uuid::Uuid;
 
 use super::Api;
@@ -37,12 +38,15 @@ pub(crate) struct Ask {
     /// What must hold for a write.
     pub(crate) condition: Condition,
     request_id: Arc<str>,
+    /// Whether a plugin sent it.
+    hop: bool,
     body: Option<String>,
 }
 
 impl Ask {
     pub(crate) fn call(&self, purpose: Purpose) -> CallContext {
-        CallContext::new(purpose, self.request_id.clone())
+        let call = CallContext::new(purpose, self.request_id.clone());
+        CallContext { hop: self.hop, ..call }
     }
 
     fn name(&self, at: usize) -> &str {
@@ -103,7 +107,8 @@ impl FromRequest<Api> for Ask {
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let body = read_body(&parts, body, api.max_body).await?;
         let request_id = request_id.unwrap_or_else(|| "".into());
-        Ok(Self { names, verb, params, condition, request_id, body })
+        let hop = parts.headers.contains_key(HOP_HEADER);
+        Ok(Self { names, verb, params, condition, request_id, hop, body })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use sessiond_plugin::grants::Grant;
 use sessiond_plugin::plugin::Interface;
 
 pub(in crate::commands) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
@@ -20,6 +21,9 @@ pub(in crate::commands) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     }
     for interface in &exports {
         text.push_str(&format!("  exports {interface}\n"));
+    }
+    for grant in Grant::needed(plugin.imports()) {
+        text.push_str(&format!("  needs   {grant}: {}\n", grant.toml("NAME")));
     }
     crate::commands::print(&text)?;
     plugin.try_out(&exports).await?;
