@@ -50,13 +50,14 @@ impl Sentinels {
             asked.spawn(async move { sentinels.ask(&node, &access, until).await });
         }
         let mut newest: Result<Word, Error> = Err(Error::NoNodes);
-        let mut until = until;
-        while let Ok(Some(answer)) = timeout_at(until, asked.join_next()).await {
+        // Each ends by itself at `until`, and says why.
+        let mut last = until + STRAGGLERS;
+        while let Ok(Some(answer)) = timeout_at(last, asked.join_next()).await {
             match (answer, &newest) {
                 (Ok(Ok(word)), Ok(known)) if word.epoch <= known.epoch => {}
                 (Ok(Ok(word)), _) => {
                     newest = Ok(word);
-                    until = until.min(Instant::now() + STRAGGLERS);
+                    last = last.min(Instant::now() + STRAGGLERS);
                 }
                 (Ok(Err(error)), Err(_)) => newest = Err(error),
                 _ => {}

@@ -163,6 +163,19 @@ async fn a_sentinel_that_missed_a_failover_is_not_believed() {
     assert_eq!(connections(&past).await, 0);
 }
 
+/// R52: Sentinels that do not answer are named, and not told to be missing.
+#[tokio::test]
+async fn sentinels_that_are_silent_are_named() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let nodes = vec![format!("redis://{address}")];
+    let (master, credentials) = (MASTER.to_owned(), Credentials::default());
+    let config = RedisConfig::at(Topology::Sentinel { master, nodes, credentials });
+    let error = RedisStore::connect(config, StoreRules::default()).await.unwrap_err();
+    let told = format!("{:#}", anyhow::Error::from(error));
+    assert!(told.contains(&address) && told.contains("answer"), "{told}");
+}
+
 /// R47: on a Cluster, a master that is killed under load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_of_a_cluster_is_killed() {
