@@ -17,6 +17,7 @@ use sessiond_core::view::SessionView;
 use tokio::task::JoinHandle;
 use wasmtime::Trap;
 
+use crate::alive::Alive;
 use crate::error::CallError;
 use crate::instance::{Answer, PluginInstance, Request};
 use crate::limits::LimitError;
@@ -76,7 +77,7 @@ impl Plugin {
         let task = runtime.spawn(async move {
             // The place is given up when the guest has ended, not when the caller has.
             let _place = place;
-            let _running = Running::begin(plugin.name());
+            let _running = Alive::call(plugin.name());
             plugin.serve(&call, &subject, deadline, request).await
         });
         // Dropping this, with the request, ends the guest at its next tick.
@@ -144,23 +145,6 @@ fn report(error: &wasmtime::Error, last_words: &str) -> CallError {
     }
     message.push_str(&format!("\n{stack}"));
     CallError { message }
-}
-
-/// Counts a guest as running, until it is dropped.
-struct Running(metrics::Gauge);
-
-impl Running {
-    fn begin(plugin: &str) -> Self {
-        let gauge = metrics::gauge!("sessiond_plugin_running", "plugin" => plugin.to_owned());
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
 }
 
 struct AbortOnDrop<T>(JoinHandle<T>);

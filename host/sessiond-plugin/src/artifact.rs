@@ -16,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::loader::hex;
+
 const MAGIC: [u8; 8] = *b"sessiond";
 /// Magic, key, length and checksum.
 const SEAL: usize = 8 + 32 + 8 + 4;
@@ -40,8 +42,7 @@ impl ArtifactKey {
 
     /// The name of its file in a cache.
     pub(crate) fn file_name(&self) -> String {
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hex}.cwasm")
+        format!("{}.cwasm", hex(&self.0))
     }
 }
 

@@ -159,13 +159,9 @@ impl Compiler {
         let child = run(command, engine.allocation(), file.bytes(), stdout);
         match runtime.block_on(child).map_err(failed)? {
             Ok(()) => {}
-            Err(message) => {
-                let source = message.into();
-                let path = file.path().to_owned();
-                return Err(Apart::Refused(PluginError::Compile { path, source }));
-            }
+            Err(message) => return Err(Apart::Refused(refused(file, message))),
         }
-        let artifact = out.finish(self.cache.as_ref(), key).map_err(failed)?;
+        let artifact = out.finish(key).map_err(failed)?;
         artifact.component(engine.wasmtime()).map_err(failed)
     }
 
@@ -176,7 +172,7 @@ impl Compiler {
         key: &ArtifactKey,
     ) -> Result<Component, PluginError> {
         let component = Component::from_binary(engine, file.bytes());
-        let component = component.map_err(|error| refused(file, &error))?;
+        let component = component.map_err(|error| refused(file, format!("{error:#}")))?;
         if let Some(cache) = &self.cache {
             let kept = || -> Result<(), ArtifactError> {
                 let code = component.serialize();
@@ -205,41 +201,35 @@ fn failed(error: impl std::fmt::Display) -> Apart {
     Apart::Failed(Some(error.to_string()))
 }
 
-fn refused(file: &PluginFile, error: &wasmtime::Error) -> PluginError {
-    let (path, source) = (file.path().to_owned(), format!("{error:#}").into());
-    PluginError::Compile { path, source }
+fn refused(file: &PluginFile, why: String) -> PluginError {
+    PluginError::Compile { path: file.path().to_owned(), source: why.into() }
 }
 
 /// Where a child writes to: beside the cache's files, or without a cache a file without a name.
-enum Unfinished {
-    Named(NamedTempFile),
+enum Unfinished<'a> {
+    Named(&'a CodeCache, NamedTempFile),
     Nameless(std::fs::File),
 }
 
-impl Unfinished {
-    fn begin(cache: Option<&CodeCache>) -> std::io::Result<Self> {
+impl<'a> Unfinished<'a> {
+    fn begin(cache: Option<&'a CodeCache>) -> std::io::Result<Self> {
         match cache {
-            Some(cache) => cache.begin().map(Self::Named),
+            Some(cache) => Ok(Self::Named(cache, cache.begin()?)),
             None => tempfile::tempfile().map(Self::Nameless),
         }
     }
 
     fn writer(&self) -> std::io::Result<std::fs::File> {
         match self {
-            Self::Named(file) => file.as_file().try_clone(),
+            Self::Named(_, file) => file.as_file().try_clone(),
             Self::Nameless(file) => file.try_clone(),
         }
     }
 
-    fn finish(
-        self,
-        cache: Option<&CodeCache>,
-        key: &ArtifactKey,
-    ) -> Result<Artifact, ArtifactError> {
-        match (self, cache) {
-            (Self::Named(file), Some(cache)) => cache.keep(file, key),
-            (Self::Named(file), None) => Artifact::check(file.into_file(), key),
-            (Self::Nameless(file), _) => Artifact::check(file, key),
+    fn finish(self, key: &ArtifactKey) -> Result<Artifact, ArtifactError> {
+        match self {
+            Self::Named(cache, file) => cache.keep(file, key),
+            Self::Nameless(file) => Artifact::check(file, key),
         }
     }
 }

@@ -13,6 +13,7 @@ use wasmtime::{
 };
 
 use crate::error::PluginError;
+use crate::limits::Limits;
 
 /// How often guests are interrupted to look at the clock and let others run.
 const TICK: Duration = Duration::from_millis(5);
@@ -36,6 +37,13 @@ pub struct EngineConfig {
     pub max_memory: usize,
     /// Threads on which guests run.
     pub threads: usize,
+}
+
+impl EngineConfig {
+    /// For one plugin with these limits, which one thread runs.
+    pub fn of_one(limits: &Limits) -> Self {
+        Self { max_instances: limits.max_instances, max_memory: limits.memory, threads: 1 }
+    }
 }
 
 /// How instances get their memory, best first. Where address space is short, the pool cannot be

@@ -173,14 +173,14 @@ impl Grants {
 /// The models that a plugin may ask, and how much.
 #[derive(Debug, Clone)]
 pub struct ModelGrant {
-    models: BTreeMap<String, Arc<dyn ChatModel>>,
+    models: Arc<BTreeMap<String, Arc<dyn ChatModel>>>,
     ledger: Arc<Ledger>,
 }
 
 impl ModelGrant {
     /// Models by their names in the configuration.
     pub fn new(models: BTreeMap<String, Arc<dyn ChatModel>>, budget: Budget) -> Self {
-        Self { models, ledger: Arc::new(Ledger::new(budget)) }
+        Self { models: Arc::new(models), ledger: Arc::new(Ledger::new(budget)) }
     }
 
     /// A model that is granted, and what was spent.

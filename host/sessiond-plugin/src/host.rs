@@ -40,7 +40,6 @@ impl Host {
     /// WASI is there, since runtimes of some languages ask for it, with nothing behind it: no
     /// files, no network, no environment, no arguments, an empty input.
     pub(crate) fn new(plugin: Arc<str>, memory: usize, max_event_size: usize) -> Self {
-        let _alive = Alive::instance(&plugin);
         let output = Output::new(plugin.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
@@ -53,7 +52,7 @@ impl Host {
             output,
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),
-            _alive,
+            _alive: Alive::instance(&plugin),
             grants: Grants::default(),
             http: HttpState::default(),
             plugin,

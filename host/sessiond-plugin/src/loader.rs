@@ -114,7 +114,7 @@ fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

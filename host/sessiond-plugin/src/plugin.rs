@@ -46,6 +46,11 @@ impl Interface {
             Self::Summarizer => "summarizer",
         }
     }
+
+    /// Several names, for a sentence.
+    pub fn names(interfaces: &[Self]) -> String {
+        interfaces.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl fmt::Display for Interface {
@@ -132,6 +137,11 @@ impl Plugin {
     /// The names of what it imports.
     pub fn imports(&self) -> &[String] {
         &self.code.imports
+    }
+
+    /// The interfaces that it exports.
+    pub fn interfaces(&self) -> Vec<Interface> {
+        Interface::ALL.into_iter().filter(|it| self.exports(*it)).collect()
     }
 
     /// Whether it exports an interface.

@@ -38,11 +38,9 @@ impl PluginSlot {
     /// has begun may count on that.
     pub fn replace(&self, mut plugin: Arc<Plugin>) -> Result<(), PluginError> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let (old, new) = (exports(&current), exports(&plugin));
+        let (old, new) = (current.interfaces(), plugin.interfaces());
         if old != new {
-            let names =
-                |list: &[Interface]| list.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
-            let (old, new) = (names(&old), names(&new));
+            let (old, new) = (Interface::names(&old), Interface::names(&new));
             let problem = format!(
                 "it exports {new}, and the plugin that serves exports {old}: restart the daemon to \
                  change that"
@@ -64,8 +62,4 @@ impl From<Arc<Plugin>> for Hooks {
     fn from(plugin: Arc<Plugin>) -> Self {
         Self(Arc::new(PluginSlot::new(plugin)))
     }
-}
-
-fn exports(plugin: &Plugin) -> Vec<Interface> {
-    Interface::ALL.into_iter().filter(|it| plugin.exports(*it)).collect()
 }

@@ -77,9 +77,7 @@ pub(crate) async fn load_plugins(
     for (plugin, loaded) in found {
         let at = |message: String| ConfigError::at(path, &plugin.name, message);
         let uses = Uses::of(config, &plugin.name.value);
-        uses.check(&loaded, plugin).map_err(&at)?;
-        let tried = uses.interfaces(&loaded);
-        loaded.try_out(&tried).await.map_err(|error| at(chain(&error)))?;
+        let tried = uses.try_out(&loaded, plugin).await.map_err(at)?;
         tracing::info!(plugin = plugin.name.value, sha256 = loaded.sha256(), interfaces = ?tried, "plugin loaded");
         let slot = Arc::new(PluginSlot::new(loaded));
         reloadable.push(Reloadable::new(plugin.clone(), uses, slot.clone()));
@@ -127,9 +125,8 @@ fn load(
     })
 }
 
-fn loaded(
-    loaded: Result<Result<Arc<Plugin>, PluginError>, JoinError>,
-) -> Result<Arc<Plugin>, String> {
+/// What came of loading, in words where it failed.
+pub(crate) fn loaded<T>(loaded: Result<Result<T, PluginError>, JoinError>) -> Result<T, String> {
     match loaded {
         Ok(Ok(loaded)) => Ok(loaded),
         Ok(Err(error)) => Err(chain(&error)),
@@ -174,17 +171,26 @@ impl Uses {
         }
     }
 
+    /// Makes sure that a plugin is fit for its lists, and tries all of it that will be called.
+    pub(crate) async fn try_out(
+        self,
+        plugin: &Arc<Plugin>,
+        config: &PluginConfig,
+    ) -> Result<Vec<Interface>, String> {
+        self.check(plugin, config)?;
+        let called = self.called(plugin);
+        plugin.try_out(&called).await.map_err(|error| chain(&error))?;
+        Ok(called)
+    }
+
     /// The interfaces that will be called.
-    pub(crate) fn interfaces(self, plugin: &Plugin) -> Vec<Interface> {
-        let called = |it: &Interface| self.wants(*it) && plugin.exports(*it);
-        Interface::ALL.into_iter().filter(called).collect()
+    fn called(self, plugin: &Plugin) -> Vec<Interface> {
+        plugin.interfaces().into_iter().filter(|it| self.wants(*it)).collect()
     }
 
     /// A plugin has what its lists name it for, and lists name it for all that it has.
-    pub(crate) fn check(self, plugin: &Plugin, config: &PluginConfig) -> Result<(), String> {
-        let exports: Vec<_> = Interface::ALL.into_iter().filter(|it| plugin.exports(*it)).collect();
-        let names =
-            |list: &[Interface]| list.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
+    fn check(self, plugin: &Plugin, config: &PluginConfig) -> Result<(), String> {
+        let (exports, names) = (plugin.interfaces(), Interface::names);
         let lists = [
             (
                 self.append,

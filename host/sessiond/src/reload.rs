@@ -15,7 +15,7 @@ use sessiond_plugin::slot::PluginSlot;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PluginConfig;
-use crate::plugins::{Uses, chain};
+use crate::plugins::{Uses, chain, loaded};
 
 /// How often a file that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -99,13 +99,17 @@ impl Reloader {
         &self.plugins
     }
 
+    /// The plugin of a name.
+    pub fn find(&self, name: &str) -> Option<&Reloadable> {
+        self.plugins.iter().find(|plugin| plugin.slot.name() == name)
+    }
+
     /// Takes a plugin's file into service, if it is another than before.
     ///
     /// # Errors
-    /// [`ReloadError`]: the old one serves on.
-    pub async fn reload(&self, name: &str) -> Result<Reloaded, ReloadError> {
-        let plugin = self.plugins.iter().find(|plugin| plugin.slot.name() == name);
-        let plugin = plugin.ok_or_else(|| ReloadError::Unknown(name.to_owned()))?;
+    /// [`ReloadError::Refused`]: the old one serves on.
+    pub async fn reload(&self, plugin: &Reloadable) -> Result<Reloaded, ReloadError> {
+        let name = plugin.slot.name();
         let _turn = self.turn.lock().await;
         let result = self.load(plugin).await;
         let outcome = result.as_ref().map_or("refused", |reloaded| reloaded.name());
@@ -134,7 +138,7 @@ impl Reloader {
     pub async fn reload_all(&self) {
         for plugin in &self.plugins {
             // It has been logged.
-            let _ = self.reload(plugin.slot.name()).await;
+            let _ = self.reload(plugin).await;
         }
     }
 
@@ -152,15 +156,11 @@ impl Reloader {
             }
             loader.load(file, settings).map(Some)
         };
-        let loaded = tokio::task::spawn_blocking(load).await;
-        let loaded = loaded.map_err(|panic| format!("the compiler failed: {panic}"))?;
-        let Some(loaded) = loaded.map_err(|error| chain(&error))? else {
+        let Some(new) = loaded(tokio::task::spawn_blocking(load).await)? else {
             return Ok(Reloaded::Unchanged);
         };
-        plugin.uses.check(&loaded, config)?;
-        let tried = plugin.uses.interfaces(&loaded);
-        loaded.try_out(&tried).await.map_err(|error| chain(&error))?;
-        plugin.slot.replace(loaded).map_err(|error| chain(&error))?;
+        plugin.uses.try_out(&new, config).await?;
+        plugin.slot.replace(new).map_err(|error| chain(&error))?;
         Ok(Reloaded::Replaced)
     }
 
@@ -178,7 +178,7 @@ impl Reloader {
             }
             for (plugin, rest) in &mut watched {
                 if rest.look(Stamp::of(&plugin.config.path).await) {
-                    let _ = self.reload(plugin.slot.name()).await;
+                    let _ = self.reload(plugin).await;
                 }
             }
         }

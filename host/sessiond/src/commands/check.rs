@@ -19,12 +19,10 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let app = App::build(config, path).await?;
     for slot in &app.plugins().all {
         let plugin = slot.current();
-        let exports = Interface::ALL.into_iter().filter(|it| plugin.exports(*it));
-        let exports: Vec<_> = exports.map(Interface::name).collect();
         text.push_str(&format!(
             "\n# plugin {:?}: exports {}; {} bytes; sha256 {}",
             plugin.name(),
-            exports.join(", "),
+            Interface::names(&plugin.interfaces()),
             plugin.size(),
             plugin.sha256(),
         ));

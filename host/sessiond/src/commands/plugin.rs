@@ -45,8 +45,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         max_event_size: MAX_EVENT_SIZE,
         grants: Grants::undecided(),
     };
-    let (max_instances, max_memory) = (limits.max_instances, limits.memory);
-    let engine = PluginEngine::new(EngineConfig { max_instances, max_memory, threads: 1 })?;
+    let engine = PluginEngine::new(EngineConfig::of_one(&limits))?;
     let compiler = compiler(&PluginCacheConfig::default())?;
     let loader = PluginLoader::new(Arc::new(engine))?.with_compiler(compiler);
     Ok(tokio::task::spawn_blocking(move || loader.load(file, settings)).await??)

@@ -27,12 +27,10 @@ pub(super) async fn run(
         let detail = "write /v1/admin/plugins/NAME:reload";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_verb", detail));
     };
-    let unknown = || ReloadError::Unknown(name.to_owned());
-    let reloader = api.reloader.as_ref().ok_or_else(unknown)?;
-    let outcome = reloader.reload(name).await?;
-    let plugins = reloader.plugins().iter();
-    let mut plugin = plugins.filter(|plugin| plugin.current().name() == name);
-    let plugin = plugin.next().ok_or_else(unknown)?;
+    let reloader = api.reloader.as_ref();
+    let found = reloader.and_then(|reloader| Some((reloader, reloader.find(name)?)));
+    let (reloader, plugin) = found.ok_or_else(|| ReloadError::Unknown(name.to_owned()))?;
+    let outcome = reloader.reload(plugin).await?;
     let text = object(plugin).string("outcome", outcome.name()).end();
     Ok(json(StatusCode::OK, text))
 }

@@ -4,12 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sessiond_plugin::grants::Grant;
-use sessiond_plugin::plugin::Interface;
 
 pub(in crate::commands) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let plugin = super::load(path).await?;
-    let exports = Interface::ALL.into_iter().filter(|it| plugin.exports(*it));
-    let exports: Vec<_> = exports.collect();
+    let exports = plugin.interfaces();
     let mut text = format!(
         "{}: a component of {} bytes, sha256 {}\n",
         path.display(),

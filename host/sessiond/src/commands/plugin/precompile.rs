@@ -48,10 +48,7 @@ pub(in crate::commands) async fn run(args: &PrecompileArgs) -> anyhow::Result<Ex
 /// The same engine as the daemon's: what decides the code is the same.
 fn loader(config: &Config) -> anyhow::Result<PluginLoader> {
     let engine = match config.plugins.as_slice() {
-        [] => {
-            let Limits { max_instances, memory, .. } = Limits::default();
-            EngineConfig { max_instances, max_memory: memory, threads: 1 }
-        }
+        [] => EngineConfig::of_one(&Limits::default()),
         plugins => engine_config(plugins),
     };
     let engine = Arc::new(PluginEngine::new(engine)?);
