@@ -293,7 +293,10 @@ async fn sizes(trpc: &Trpc, count: usize, size: usize) -> anyhow::Result<[f64; 4
                     push.arg(format!("{}-0", at + 1)).arg("e").arg(event.envelope());
                     push.arg("d").arg(event.body());
                 } else {
-                    push.arg(format!("0123456789 100 1000:{}{}", event.envelope(), event.body()));
+                    let envelope = event.envelope();
+                    let entry =
+                        ["sequenceundo".as_bytes(), envelope.as_slice(), event.body().as_bytes()];
+                    push.arg(entry.concat());
                 }
                 push.exec_async(&mut to).await?;
             }

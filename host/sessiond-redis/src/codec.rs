@@ -231,10 +231,11 @@ pub(crate) fn seen(value: &[u8]) -> Result<Seen, Error> {
     Ok(Seen { digest: Digest::from_bytes(*digest), fate })
 }
 
-/// What became of an entry: `s` and its sequence, or `-` and the name of the plugin that dropped it.
+/// What became of an entry: `s` and its sequence in 6 bytes, or `-` and the name of the plugin that
+/// dropped it.
 pub(crate) fn fate_of(bytes: &[u8]) -> Option<Fate> {
     match bytes.split_first()? {
-        (b's', sequence) => doubles_of(sequence).map(|[sequence]| Fate::Stored(sequence)),
+        (b's', sequence) => sequence.try_into().ok().map(|it| Fate::Stored(sequence_of(it))),
         (b'-', plugin) => str::from_utf8(plugin).ok().map(|it| Fate::Dropped(it.to_owned())),
         _ => None,
     }
@@ -243,9 +244,20 @@ pub(crate) fn fate_of(bytes: &[u8]) -> Option<Fate> {
 /// The inverse of [`fate_of`].
 pub(crate) fn fate_bytes(fate: &Fate) -> Vec<u8> {
     match fate {
-        Fate::Stored(sequence) => [b"s".as_slice(), &doubles(&[*sequence])].concat(),
+        Fate::Stored(sequence) => [b"s".as_slice(), &sequence_bytes(*sequence)].concat(),
         Fate::Dropped(by) => format!("-{by}").into_bytes(),
     }
+}
+
+/// A sequence as entries and ids have it. All are below 2^48.
+const fn sequence_of([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+/// The inverse of [`sequence_of`].
+const fn sequence_bytes(sequence: u64) -> [u8; 6] {
+    let [a, b, c, d, e, f, ..] = sequence.to_le_bytes();
+    [a, b, c, d, e, f]
 }
 
 /// Reads a part of the list of entries.
@@ -256,34 +268,51 @@ pub(crate) fn places(reply: Vec<Vec<u8>>) -> Result<Vec<Place>, Error> {
 const WHAT_ENTRY: Error = Error::Unreadable("an entry");
 
 /// Reads an entry: sequence in 6 bytes, length of what it has replaced in 4, lengths of the envelope
-/// and of the body as text, and after a colon the envelope, the body, changes of state beside it, and
-/// what it has replaced. Without an envelope, it was taken out.
+/// and of the body ([`put_length`]); then the envelope, the body, changes of state beside it, and what
+/// it has replaced. Without an envelope, it was taken out.
 fn place(entry: &[u8]) -> Option<Result<Place, Error>> {
     let (sequence, entry) = entry.split_first_chunk::<6>()?;
     let (undo, entry) = entry.split_first_chunk::<4>()?;
-    let [a, b, c, d, e, f] = *sequence;
-    let sequence = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-    let undo = u64::from(u32::from_le_bytes(*undo));
-    let colon = entry.iter().position(|byte| *byte == b':')?;
-    let (lengths, rest) = entry.split_at_checked(colon)?;
-    let [envelope, body] = numbers_of(str::from_utf8(lengths).ok()?)?;
-    let length = |number| usize::try_from(number).ok();
-    let rest = rest.get(1..)?;
-    let (text, undo) = rest.split_at_checked(rest.len().checked_sub(length(undo)?)?)?;
-    let (envelope, text) = text.split_at_checked(length(envelope)?)?;
-    let (body, delta) = text.split_at_checked(length(body)?)?;
+    let (envelope, entry) = take_length(entry)?;
+    let (body, rest) = take_length(entry)?;
+    let sequence = sequence_of(*sequence);
+    let undo = usize::try_from(u32::from_le_bytes(*undo)).ok()?;
+    let (text, undo) = rest.split_at_checked(rest.len().checked_sub(undo)?)?;
+    let (envelope, text) = text.split_at_checked(envelope)?;
+    let (body, delta) = text.split_at_checked(body)?;
     let undo = read_undo(undo)?;
     if envelope.is_empty() {
         return Some(Ok(Place { sequence, event: None, undo }));
     }
     let owned = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let delta = if delta.is_empty() { None } else { Some(owned(delta)?) };
-    let stored =
-        StoredEvent::from_parts(sequence, str::from_utf8(envelope).ok()?, owned(body)?, delta);
-    Some(match stored {
+    Some(match StoredEvent::from_parts(sequence, envelope, owned(body)?, delta) {
         Ok(stored) => Ok(Place { sequence, event: Some(stored.event), undo }),
         Err(error) => Err(error.into()),
     })
+}
+
+/// Writes a length, 7 bits a byte, the lowest first; the highest bit is set in all bytes but the last.
+fn put_length(to: &mut Vec<u8>, mut length: usize) {
+    while length > 127 {
+        to.push(length as u8 | 128);
+        length >>= 7;
+    }
+    to.push(length as u8);
+}
+
+/// A length of up to 35 bits, and what comes after it.
+fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (mut length, mut rest) = (0_u64, bytes);
+    for shift in [0, 7, 14, 21, 28] {
+        let (byte, after) = rest.split_first()?;
+        length |= u64::from(byte & 127) << shift;
+        rest = after;
+        if *byte < 128 {
+            return Some((usize::try_from(length).ok()?, rest));
+        }
+    }
+    None
 }
 
 /// Reads what `write.lua` notes of the state that an entry has replaced.
@@ -320,19 +349,25 @@ fn undo_text(undo: &Undo) -> Vec<u8> {
 }
 
 /// What of an entry does not depend on when it is stored.
-pub(crate) fn entry_text(event: &Event) -> String {
+pub(crate) fn entry_text(event: &Event) -> Vec<u8> {
     let (envelope, body) = (event.envelope(), event.body());
     let delta = event.state_delta().unwrap_or_default();
-    format!("{} {}:{envelope}{body}{delta}", envelope.len(), body.len())
+    let mut text = Vec::with_capacity(10 + envelope.len() + body.len() + delta.len());
+    put_length(&mut text, envelope.len());
+    put_length(&mut text, body.len());
+    text.extend_from_slice(&envelope);
+    text.extend_from_slice(body.as_bytes());
+    text.extend_from_slice(delta.as_bytes());
+    text
 }
 
 /// An entry as it is stored.
 pub(crate) fn place_text(place: &Place) -> Vec<u8> {
     let undo = undo_text(&place.undo);
-    let text = place.event.as_ref().map_or("0 0:".to_owned(), entry_text);
-    let sequence = place.sequence.to_le_bytes();
+    let text = place.event.as_ref().map_or(vec![0, 0], entry_text);
+    let sequence = sequence_bytes(place.sequence);
     let length = u32::try_from(undo.len()).unwrap_or(u32::MAX).to_le_bytes();
-    [sequence.get(..6).unwrap_or_default(), &length, text.as_bytes(), &undo].concat()
+    [sequence.as_slice(), &length, &text, &undo].concat()
 }
 
 /// Reads a part of a track: sequence, time in milliseconds, and after a colon the body.

@@ -8,7 +8,7 @@ use sessiond_core::digest::DigestKey;
 use crate::error::Error;
 
 /// The layout that this version writes, and the only one that it knows.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// What the schema key holds, as this process knows it.
 #[derive(Debug)]

@@ -149,7 +149,7 @@ async fn daemons_agree_on_the_schema() {
     let _: i64 = server.ask("HSET sd:schema version 9").await;
     let refused = RedisStore::connect(RedisConfig::new(server.url()), StoreRules::default()).await;
     let text = refused.unwrap_err().to_string();
-    assert_eq!(text, "the keys in Redis have layout 9: this version knows layout 3 only");
+    assert_eq!(text, "the keys in Redis have layout 9: this version knows layout 4 only");
     // What is refused is not written over.
     let kept: String = server.ask("HGET sd:schema version").await;
     assert_eq!(kept, "9");

@@ -59,7 +59,7 @@ for k = 1, count do
     entries[#entries + 1] =
       sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[14 + 2 * count + k]
     remembered[#remembered + 1] = ARGV[14 + k]
-    remembered[#remembered + 1] = ARGV[14 + count + k] .. 's' .. struct.pack('<d', sequence)
+    remembered[#remembered + 1] = ARGV[14 + count + k] .. 's' .. struct.pack('<I6', sequence)
   end
 end
 remember(remembered, held, limit)

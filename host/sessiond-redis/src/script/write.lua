@@ -153,7 +153,7 @@ for k = 1, count do
   if not earlier[k] and not fresh then
     remembered[#remembered + 1] = ARGV[12 + k]
     remembered[#remembered + 1] = ARGV[12 + count + k] ..
-      (dropped and reply[7 + k] or 's' .. struct.pack('<d', reply[7 + k]))
+      (dropped and reply[7 + k] or 's' .. struct.pack('<I6', reply[7 + k]))
   end
   at = at + (dropped and 1 or 6 + ARGV[at + 5])
 end

@@ -117,7 +117,7 @@ impl Side {
         let entries = snapshot.entries.iter().map(|entry| {
             let event = &entry.event;
             let (body, delta) = (event.body(), event.state_delta());
-            format!("\n  {} {} {body} {delta:?}", entry.sequence, event.envelope())
+            format!("\n  {} {:?} {body} {delta:?}", entry.sequence, event.envelope())
         });
         let entries: String = entries.collect();
         let state = snapshot.state.merged();
