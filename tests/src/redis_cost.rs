@@ -50,9 +50,31 @@ impl Trpc {
     }
 }
 
+/// Words that messages are made of, so that they repeat themselves as much as language does.
+const WORDS: &str = "the quarterly report shows that deliveries to northern customers were late in \
+    about four of nine weeks because a supplier changed its schedule without notice and nobody at \
+    our warehouse had read their message before Monday please check whether order 48213 is among \
+    those affected then write an answer which apologises explains what happened offers free shipping \
+    until March if they agree also update each ticket with current status so finance can close them";
+
+/// A message of so many bytes, other words for each number.
+fn prose(size: usize, number: usize) -> String {
+    let words: Vec<&str> = WORDS.split_ascii_whitespace().collect();
+    let mut random = number as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let mut text = String::with_capacity(size + 16);
+    while text.len() < size {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(words[(random >> 33) as usize % words.len()]);
+        text.push(' ');
+    }
+    text.truncate(size);
+    text
+}
+
 /// An event of about that many bytes, with a change of state, in the shape that both take.
 fn body(size: usize, number: usize) -> String {
-    let text = "x".repeat(size.saturating_sub(190));
+    let text = prose(size.saturating_sub(190), number);
     let state = if number % 1_000 < 5 { number % 5 } else { 0 };
     format!(
         r#"{{"id":"0198c2a4-5b1e-7c3d-8e4f-{number:012}","author":"user","timestamp":"2026-01-01T00:00:00Z","choices":[{{"index":0,"message":{{"role":"user","content":"{text}"}}}}],"stateDelta":{{"key-{state}":"MTIzNDU="}}}}"#

@@ -16,6 +16,7 @@ use sessiond_core::time::Time;
 use crate::error::Error;
 use crate::keyspace::unescape_track;
 use crate::outbox::Outbox;
+use crate::packed::{self, Packed};
 use crate::script::Reply;
 
 /// A hash, as `HGETALL` returns it.
@@ -267,18 +268,20 @@ pub(crate) fn places(reply: Vec<Vec<u8>>) -> Result<Vec<Place>, Error> {
 
 const WHAT_ENTRY: Error = Error::Unreadable("an entry");
 
-/// Reads an entry: sequence in 6 bytes, length of what it has replaced in 4, lengths of the envelope
-/// and of the body ([`put_length`]); then the envelope, the body, changes of state beside it, and what
-/// it has replaced. Without an envelope, it was taken out.
+/// Reads an entry: sequence in 6 bytes, length of what it has replaced in 4, lengths of the envelope,
+/// of the body, and of what is [`Packed`] ([`put_length`]); then the envelope, the body with changes of
+/// state beside it, packed, and what it has replaced. Without an envelope, it was taken out.
 fn place(entry: &[u8]) -> Option<Result<Place, Error>> {
     let (sequence, entry) = entry.split_first_chunk::<6>()?;
     let (undo, entry) = entry.split_first_chunk::<4>()?;
     let (envelope, entry) = take_length(entry)?;
-    let (body, rest) = take_length(entry)?;
+    let (body, entry) = take_length(entry)?;
+    let (unpacked, rest) = take_length(entry)?;
     let sequence = sequence_of(*sequence);
     let undo = usize::try_from(u32::from_le_bytes(*undo)).ok()?;
     let (text, undo) = rest.split_at_checked(rest.len().checked_sub(undo)?)?;
-    let (envelope, text) = text.split_at_checked(envelope)?;
+    let (envelope, packed) = text.split_at_checked(envelope)?;
+    let text = packed::unpack(packed, unpacked)?;
     let (body, delta) = text.split_at_checked(body)?;
     let undo = read_undo(undo)?;
     if envelope.is_empty() {
@@ -352,19 +355,20 @@ fn undo_text(undo: &Undo) -> Vec<u8> {
 pub(crate) fn entry_text(event: &Event) -> Vec<u8> {
     let (envelope, body) = (event.envelope(), event.body());
     let delta = event.state_delta().unwrap_or_default();
-    let mut text = Vec::with_capacity(10 + envelope.len() + body.len() + delta.len());
+    let packed = Packed::of(body, delta);
+    let mut text = Vec::with_capacity(16 + envelope.len() + packed.bytes.len());
     put_length(&mut text, envelope.len());
     put_length(&mut text, body.len());
+    put_length(&mut text, packed.unpacked);
     text.extend_from_slice(&envelope);
-    text.extend_from_slice(body.as_bytes());
-    text.extend_from_slice(delta.as_bytes());
+    text.extend_from_slice(&packed.bytes);
     text
 }
 
 /// An entry as it is stored.
 pub(crate) fn place_text(place: &Place) -> Vec<u8> {
     let undo = undo_text(&place.undo);
-    let text = place.event.as_ref().map_or(vec![0, 0], entry_text);
+    let text = place.event.as_ref().map_or(vec![0, 0, 0], entry_text);
     let sequence = sequence_bytes(place.sequence);
     let length = u32::try_from(undo.len()).unwrap_or(u32::MAX).to_le_bytes();
     [sequence.as_slice(), &length, &text, &undo].concat()

@@ -19,6 +19,7 @@ mod keyspace;
 mod link;
 mod node;
 mod outbox;
+mod packed;
 mod schema;
 mod script;
 mod sentinel;

@@ -5,7 +5,10 @@
 -- The fields that a lone entry changes are read along.
 local count = tonumber(ARGV[7])
 local fields = {'#g', '#n', '#p', '#o', '#r'}
-if count == 1 then changed_fields(21, fields) end
+if count == 1 and string.byte(ARGV[15]) ~= 45 then
+  local lists = string.byte(ARGV[15]) < 97 and 21 or 18
+  changed_fields(lists, lists + ARGV[lists - 1], fields)
+end
 local session = values_of(fields)
 local generation, numbers, pending, open, rare =
   session[1], session[2], session[3], session[4], session[5]

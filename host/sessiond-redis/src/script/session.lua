@@ -148,12 +148,14 @@ local function remember(ids, held, limit)
 end
 
 -- Adds the fields of the session's hash that an entry changes. `list` is where the fields to set stand
--- with their values, and those to remove after them.
-local function changed_fields(list, fields)
-  if not ARGV[list] then return fields end
+-- with their values, and those to remove after them; `stop` is where the entry ends.
+local function changed_fields(list, stop, fields)
+  if list >= stop then return fields end
   local removed = list + ARGV[list] + 1
   for i = list + 1, removed - 1, 2 do fields[#fields + 1] = ARGV[i] end
-  for i = removed + 1, removed + ARGV[removed] do fields[#fields + 1] = ARGV[i] end
+  if removed < stop then
+    for i = removed + 1, removed + ARGV[removed] do fields[#fields + 1] = ARGV[i] end
+  end
   return fields
 end
 

@@ -6,10 +6,10 @@
 --
 -- An entry that a plugin dropped is '-' and the name of the plugin. Others are: kind ('e' for an
 -- event, 'u' for one that begins a user's turn, both with the number of its tokens; 's' for a
--- change of state), text, tokens of the calls that it answers, tokens of the calls that it makes,
--- changes of the app's state or '', and how much follows: nothing, or four lists, each after its
--- length: fields and values to set in the session's hash, fields to remove there, and both for the
--- user's state.
+-- change of state), text, and how much follows: up to four lists, each after its length, without the
+-- empty ones at the end: fields and values to set in the session's hash, fields to remove there, and
+-- both for the user's state. Where the kind is a capital, three more come before that number: tokens
+-- of the calls that it answers, tokens of the calls that it makes, changes of the app's state or ''.
 --
 -- What is stored is the sequence (6 bytes), the length of what the entry replaces in the session's
 -- state (4 bytes), the text, and that. The list of entries has no holes: its first is the one of
@@ -21,6 +21,21 @@ local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local sequence = last
 
+-- Where the lists of an entry begin, and where the next entry does. One that was dropped has none.
+local function lists_of(at)
+  if string.byte(ARGV[at]) == 45 then return at + 1, at + 1 end
+  local lists = at + (string.byte(ARGV[at]) < 97 and 6 or 3)
+  return lists, lists + ARGV[lists - 1]
+end
+
+-- Sets fields of a hash that an entry names in a list, and removes those of the list after it. Returns
+-- where the next list is. Lists at the end of an entry may be missing.
+local function change_both(key, list, stop)
+  if list < stop then list = change('HSET', key, list) end
+  if list < stop then list = change('HDEL', key, list) end
+  return list
+end
+
 -- Records of open calls, each a token of 24 digits, its sequence and its time, oldest first.
 open = open or ''
 local calls = open
@@ -31,6 +46,7 @@ local from = at
 for k = 1, count do
   local kind = ARGV[at]
   local letter = string.byte(kind)
+  local capital = letter < 97
   if earlier[k] then
     reply[7 + k] = '=' .. earlier[k]
   elseif letter == 45 then
@@ -39,12 +55,12 @@ for k = 1, count do
     stores = true
     last = last + 1
     reply[7 + k] = last
-    if letter ~= 115 then
+    if letter ~= 115 and letter ~= 83 then
       events = events + 1
       tokens = tokens + string.sub(kind, 2)
-      if letter == 117 then turns = turns + 1; turn = last end
+      if letter == 117 or letter == 85 then turns = turns + 1; turn = last end
     end
-    if limit then
+    if capital and limit then
       local answered, made = ARGV[at + 2], ARGV[at + 3]
       for i = 1, #answered, 24 do
         local begin = string.find(calls, string.sub(answered, i, i + 23), 1, true)
@@ -57,9 +73,9 @@ for k = 1, count do
         calls = calls .. string.sub(made, i, i + 23) .. ':' .. last .. ':' .. ms .. ';'
       end
     end
-    outbox = outbox .. ARGV[at + 4]
+    if capital then outbox = outbox .. ARGV[at + 4] end
   end
-  at = at + (letter == 45 and 1 or 6 + ARGV[at + 5])
+  at = select(2, lists_of(at))
 end
 
 -- An open call holds back the trimming, but not for ever, and no more than 1,000 of them do.
@@ -129,24 +145,106 @@ end
 
 local user_changes = fresh
 local renew = lags
+-- What a batch makes of the session's state and the user's is read and written once for all of it.
+local batch, state, user_state
+if count > 1 then
+  batch, state, user_state = {}, {values = {}, known = {}}, {values = {}, known = {}}
+
+  -- What an entry of a batch replaces in these fields.
+  function batch.replaced(hash, fields)
+    local values = {}
+    for i = 1, #fields do values[i] = hash.values[fields[i]] or false end
+    return replaced(fields, values, 1)
+  end
+
+  -- Notes that a field gets a value, or false if it goes.
+  local function note(hash, field, value)
+    hash.values[field] = value
+    if not hash.known[field] then
+      hash.known[field] = true
+      hash[#hash + 1] = field
+    end
+  end
+
+  -- As `change_both`, but notes what to write.
+  function batch.gather(hash, list, stop)
+    if list < stop then
+      local after = list + ARGV[list] + 1
+      for i = list + 1, after - 1, 2 do note(hash, ARGV[i], ARGV[i + 1]) end
+      list = after
+    end
+    if list < stop then
+      local after = list + ARGV[list] + 1
+      for i = list + 1, after - 1 do note(hash, ARGV[i], false) end
+      list = after
+    end
+    return list
+  end
+
+  -- Writes what was noted.
+  function batch.write(key, hash)
+    local set, removed = {}, {}
+    for i = 1, #hash do
+      local field = hash[i]
+      local value = hash.values[field]
+      if value then
+        set[#set + 1] = field
+        set[#set + 1] = value
+      else
+        removed[#removed + 1] = field
+      end
+    end
+    call_all('HSET', key, set)
+    call_all('HDEL', key, removed)
+  end
+
+  if not fresh then
+    local wanted, entry = {}, from
+    for k = 1, count do
+      local lists, stop = lists_of(entry)
+      if not earlier[k] then changed_fields(lists, stop, wanted) end
+      entry = stop
+    end
+    local seen, distinct = {}, {}
+    for i = 1, #wanted do
+      local field = wanted[i]
+      if not seen[field] then
+        seen[field] = true
+        distinct[#distinct + 1] = field
+      end
+    end
+    if distinct[1] then
+      local values = values_of(distinct)
+      for i = 1, #distinct do state.values[distinct[i]] = values[i] end
+    end
+  end
+end
 -- With room for those of a lone entry.
 local entries, remembered = {nil}, {nil, nil}
 at = from
 for k = 1, count do
   local dropped = string.byte(ARGV[at]) == 45
+  local lists, stop = lists_of(at)
   if not earlier[k] and not dropped then
     sequence = sequence + 1
     local undo = ''
-    if ARGV[at + 5] ~= '0' then
-      if fields and count == 1 then
-        undo = replaced(fields, session, 6)
+    if lists < stop then
+      local user
+      if batch then
+        undo = batch.replaced(state, changed_fields(lists, stop, {}))
+        user = batch.gather(state, lists, stop)
+        batch.gather(user_state, user, stop)
       else
-        local changed = changed_fields(at + 6, {})
-        if changed[1] then undo = replaced(changed, values_of(changed), 1) end
+        local changed = fields or changed_fields(lists, stop, {})
+        if fields then
+          undo = replaced(fields, session, 6)
+        elseif changed[1] then
+          undo = replaced(changed, values_of(changed), 1)
+        end
+        user = change_both(KEYS[1], lists, stop)
+        change_both(KEYS[5], user, stop)
       end
-      local user = change('HDEL', KEYS[1], change('HSET', KEYS[1], at + 6))
-      local stop = change('HDEL', KEYS[5], change('HSET', KEYS[5], user))
-      if stop > user + 2 then user_changes = true end
+      if user < stop then user_changes = true end
     end
     entries[#entries + 1] = struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo
   end
@@ -155,7 +253,11 @@ for k = 1, count do
     remembered[#remembered + 1] = ARGV[12 + count + k] ..
       (dropped and reply[7 + k] or 's' .. struct.pack('<I6', reply[7 + k]))
   end
-  at = at + (dropped and 1 or 6 + ARGV[at + 5])
+  at = stop
+end
+if batch then
+  batch.write(KEYS[1], state)
+  batch.write(KEYS[5], user_state)
 end
 -- A key that is new has no time to live yet.
 if not fresh and remember(remembered, held, limit) then renew = true end

@@ -168,29 +168,31 @@ pub(super) fn refusal(word: &str, reply: &mut Reply) -> StoreError {
     told.unwrap_or_else(StoreError::from)
 }
 
-/// Adds an entry that is to be stored.
+/// Adds an entry that is to be stored, as `write.lua` takes it.
 pub(super) fn put_event(call: &mut ScriptCall, event: &Event, tokens: DigestKey) {
     let facts = event.facts();
-    let kind = match event.kind() {
+    let app = encode(event.delta());
+    let more = !(facts.results.is_empty() && facts.calls.is_empty() && app.is_empty());
+    let mut kind = match event.kind() {
         EntryKind::Event if facts.user_turn => format!("u{}", event.tokens()),
         EntryKind::Event => format!("e{}", event.tokens()),
         EntryKind::State | EntryKind::Summary | EntryKind::Track => "s".to_owned(),
     };
-    let names = |ids: &[String]| ids.iter().map(|id| hex(&tokens.token(id))).collect::<String>();
-    call.arg(kind)
-        .arg(entry_text(event))
-        .arg(names(&facts.results))
-        .arg(names(&facts.calls))
-        .arg(encode(event.delta()));
+    if more {
+        kind.make_ascii_uppercase();
+    }
+    call.arg(kind).arg(entry_text(event));
+    if more {
+        let names =
+            |ids: &[String]| ids.iter().map(|id| hex(&tokens.token(id))).collect::<String>();
+        call.arg(names(&facts.results)).arg(names(&facts.calls)).arg(app);
+    }
     let lists = [(Scope::Session, "s"), (Scope::User, "")]
         .map(|(scope, prefix)| lists(event.delta(), scope, prefix));
     let all: Vec<&Vec<Vec<u8>>> = lists.iter().flatten().collect();
-    if all.iter().all(|list| list.is_empty()) {
-        call.arg(0);
-        return;
-    }
-    call.arg(all.iter().map(|list| list.len() + 1).sum::<usize>());
-    for list in all {
+    let used = all.iter().rposition(|list| !list.is_empty()).map_or(0, |last| last + 1);
+    call.arg(all.iter().take(used).map(|list| list.len() + 1).sum::<usize>());
+    for list in all.into_iter().take(used) {
         call.arg(list.len()).arg(list);
     }
 }
