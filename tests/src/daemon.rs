@@ -158,6 +158,26 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
+    /// The answer of one of the operator's routes.
+    ///
+    /// # Panics
+    /// When it is no JSON with status 200.
+    pub async fn admin(&self, path: &str) -> serde_json::Value {
+        let socket = self.folder.path().join("admin.sock");
+        let stream = tokio::net::UnixStream::connect(socket).await.expect("the admin socket");
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(stream).await.expect("HTTP");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connection);
+        let request = hyper::Request::get(path).header("host", "localhost");
+        let request = request.body(http_body_util::Empty::<hyper::body::Bytes>::new());
+        let reply = sender.send_request(request.expect("a request")).await.expect("an answer");
+        assert_eq!(reply.status().as_u16(), 200, "{path}");
+        let body = http_body_util::BodyExt::collect(reply.into_body()).await.expect("a body");
+        serde_json::from_slice(&body.to_bytes()).expect("JSON")
+    }
+
     /// Sends it SIGTERM.
     pub fn terminate(&self) {
         self.signal("-TERM");

@@ -10,6 +10,7 @@ pub mod deletion;
 mod fault;
 pub mod journal;
 mod load;
+pub mod queued;
 mod round;
 mod site;
 pub mod soak;

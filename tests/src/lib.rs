@@ -3,6 +3,7 @@
 //! Nothing here is part of the product. The daemon is run as a process, so that the tests see what
 //! its users see.
 
+pub mod append_cost;
 pub mod client;
 pub mod daemon;
 pub mod demo;

@@ -6,6 +6,7 @@ use crate::hook::{FailureKind, RejectionKind};
 use crate::key::KeyError;
 use crate::state::StateError;
 use crate::store::StoreError;
+use crate::workers::lanes::journal::JournalError;
 
 /// Why a request was not served. Nothing was changed, unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,21 @@ pub enum Error {
     /// The job ran past its time and wrote nothing.
     #[error("the summary job took longer than `summary.job_timeout`")]
     SummaryTimeOut,
+    /// The lane of the session has no room, and got none in time.
+    #[error("too many appends are queued: try again, with the same ids")]
+    QueueFull,
+    /// Appends are queued, so nothing can be said of the revision at which they are made.
+    #[error(
+        "`If-Match` cannot be honoured, since appends are queued here (`async_persist`): leave it \
+         out, or name the `generation`"
+    )]
+    QueuedRevision,
+    /// What is queued for the session was not written in time.
+    #[error("appends to the session are queued and not written yet: try again")]
+    WritesPending,
+    /// The append could not be kept in the journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The daemon is going down.
     #[error("the daemon is stopping")]
     Stopping,
@@ -93,6 +109,11 @@ impl Error {
             Self::NoSummarizer => "no_summarizer",
             Self::SummaryQueueFull => "summary_queue_full",
             Self::SummaryTimeOut => "summary_time_out",
+            Self::QueueFull => "queue_full",
+            Self::QueuedRevision => "if_match_refused",
+            Self::WritesPending => "writes_pending",
+            Self::Journal(JournalError::Full(_)) => "journal_full",
+            Self::Journal(_) => "journal_failed",
             Self::Stopping => "stopping",
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod editor;
 mod envelope;
+mod record;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::envelope::EnvelopeError;
+pub use self::record::EventRecord;
 use crate::dialect::{Dialect, Facts};
 use crate::json::{Index, JsonError, Kind, Value, member};
 use crate::state::{self, StateChange, StateDelta, StateError};

@@ -9,6 +9,7 @@ mod create;
 mod edit;
 mod get;
 mod import;
+mod queue;
 mod state;
 mod summarize;
 mod track;
@@ -18,6 +19,7 @@ pub use create::{Created, IfExists};
 pub use edit::EditReply;
 pub use get::EventPage;
 pub use import::{Fork, Imported, Screening};
+pub use queue::QueuedReply;
 pub use track::{TrackItem, TrackReply, TrackView};
 
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use crate::key::{SessionKey, UserKey};
 use crate::store::{PageToken, SessionPage, SessionStore};
 use crate::summary::Thresholds;
 use crate::time::{Clock, Time};
+use crate::workers::group_commit::GroupCommit;
+use crate::workers::lanes::Lanes;
 use crate::workers::summary::SummaryPool;
 
 /// Bounds on requests.
@@ -56,6 +60,8 @@ pub struct SessionService {
     thresholds: Thresholds,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    group_commit: Option<GroupCommit>,
+    lanes: Option<Arc<Lanes>>,
 }
 
 impl SessionService {
@@ -68,7 +74,32 @@ impl SessionService {
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, hooks, summaries, thresholds, limits, clock }
+        let (group_commit, lanes) = (None, None);
+        Self { store, hooks, summaries, thresholds, limits, clock, group_commit, lanes }
+    }
+
+    /// The same, which writes appends that meet at a session in one step.
+    #[must_use]
+    pub fn with_group_commit(self) -> Self {
+        Self { group_commit: Some(GroupCommit::new(self.store.clone())), ..self }
+    }
+
+    /// The same, with lanes in which appends are queued.
+    #[must_use]
+    pub fn with_lanes(self, lanes: Arc<Lanes>) -> Self {
+        Self { lanes: Some(lanes), ..self }
+    }
+
+    /// The lanes in which appends are queued, if they are.
+    pub fn lanes(&self) -> Option<&Arc<Lanes>> {
+        self.lanes.as_ref()
+    }
+
+    /// Waits until no append is being written any more. No request may be left.
+    pub async fn drain(&self) {
+        if let Some(group_commit) = &self.group_commit {
+            group_commit.drain().await;
+        }
     }
 
     /// The store, for the operator: no hook looks on.
@@ -86,7 +117,12 @@ impl SessionService {
     /// # Errors
     /// [`Error::Store`].
     pub async fn delete(&self, key: &SessionKey) -> Result<(), Error> {
-        Ok(self.store.delete(key).await?)
+        self.settled(key).await?;
+        self.store.delete(key).await?;
+        if let Some(lanes) = &self.lanes {
+            lanes.known().forget(key);
+        }
+        Ok(())
     }
 
     /// Lists a user's sessions, newest first, without events and state.
@@ -102,7 +138,7 @@ impl SessionService {
         Ok(self.store.list(user, size, after).await?)
     }
 
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.clock.now()
     }
 }

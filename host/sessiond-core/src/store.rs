@@ -138,6 +138,16 @@ pub enum Fate {
     Dropped(String),
 }
 
+impl Fate {
+    /// The sequence, if it is stored.
+    pub fn sequence(&self) -> Option<u64> {
+        match self {
+            Self::Stored(sequence) => Some(*sequence),
+            Self::Dropped(_) => None,
+        }
+    }
+}
+
 /// The answer to one item of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -156,6 +166,50 @@ pub struct Appended {
     pub outcomes: Vec<Outcome>,
     /// Tool calls without an answer that no longer hold back the trimming.
     pub given_up: u64,
+}
+
+impl Appended {
+    /// The answers to appends that were made as one step, of so many items each. Each has the session
+    /// as it was after that append alone, as far as clients tell by it: only the last one's revision
+    /// is that of the session now.
+    pub fn split(self, lengths: &[usize]) -> Vec<Self> {
+        let Self { header, outcomes, given_up } = self;
+        let mut outcomes = outcomes.into_iter();
+        let parts: Vec<Vec<Outcome>> =
+            lengths.iter().map(|length| outcomes.by_ref().take(*length).collect()).collect();
+        let newest = |part: &Vec<Outcome>| {
+            let fresh = part.iter().filter(|outcome| !outcome.duplicate);
+            fresh.filter_map(|outcome| outcome.fate.sequence()).max()
+        };
+        let wrote = parts.iter().any(|part| newest(part).is_some());
+        let mut after = parts.len() as u64;
+        let mut last = parts
+            .iter()
+            .filter_map(newest)
+            .min()
+            .map_or(header.last_sequence, |first| first.saturating_sub(1));
+        let mut given_up = Some(given_up);
+        let parts = parts.into_iter().map(|outcomes| {
+            after -= 1;
+            last = newest(&outcomes).unwrap_or(last);
+            let (revision, last_sequence) = match wrote {
+                true => (header.revision.saturating_sub(after), last),
+                false => (header.revision, header.last_sequence),
+            };
+            let header = SessionHeader { revision, last_sequence, ..header };
+            Self { header, outcomes, given_up: given_up.take().unwrap_or(0) }
+        });
+        parts.collect()
+    }
+}
+
+/// Where an append stands in the journal of a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalMark {
+    /// The journal.
+    pub journal: Uuid,
+    /// The position in it. Below 2^53.
+    pub position: u64,
 }
 
 /// An id that was seen before.
@@ -334,6 +388,31 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         condition: Condition,
         entries: &[NewEntry],
     ) -> Result<Appended, StoreError>;
+
+    /// Makes several appends of the same condition as one step: all, or none. Each is answered as if
+    /// it had been made by itself, the one after the other; if something is stored, the revision
+    /// rises by one for each. The condition has no revision. The session remembers the mark, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::append`].
+    async fn append_together(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        appends: &[&[NewEntry]],
+        mark: Option<JournalMark>,
+    ) -> Result<Vec<Appended>, StoreError>;
+
+    /// The latest position of a journal that a session remembers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn journal_position(
+        &self,
+        key: &SessionKey,
+        journal: Uuid,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// Looks up ids, to answer a retry before any hook runs. One answer for each id.
     ///

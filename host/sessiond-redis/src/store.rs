@@ -30,13 +30,14 @@ use sessiond_core::store::edit::Edit;
 use sessiond_core::store::lease::{Lease, LeaseRequest};
 use sessiond_core::store::whole::{SessionTtl, Whole};
 use sessiond_core::store::{
-    Appended, Condition, Edited, HistoryVersion, KeyFilter, NewEntry, NewTrackEvent, PageToken,
-    Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot, StoreError, StoreRules,
-    SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
+    Appended, Condition, Edited, HistoryVersion, JournalMark, KeyFilter, NewEntry, NewTrackEvent,
+    PageToken, Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot, StoreError,
+    StoreRules, SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
 };
 use sessiond_core::summary::{Backlog, Summary};
 use uuid::Uuid;
 
+use self::append::Steps;
 use crate::client::Client;
 use crate::config::RedisConfig;
 use crate::error::Error;
@@ -131,7 +132,28 @@ impl SessionStore for RedisStore {
         condition: Condition,
         entries: &[NewEntry],
     ) -> Result<Appended, StoreError> {
-        self.append_entries(key, condition, entries).await
+        self.append_entries(key, condition, entries, Steps::default()).await
+    }
+
+    async fn append_together(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        appends: &[&[NewEntry]],
+        mark: Option<JournalMark>,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let lengths: Vec<usize> = appends.iter().map(|append| append.len()).collect();
+        let steps = Steps { count: appends.len(), mark };
+        let appended = self.append_entries(key, condition, &appends.concat(), steps).await?;
+        Ok(appended.split(&lengths))
+    }
+
+    async fn journal_position(
+        &self,
+        key: &SessionKey,
+        journal: Uuid,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(self.read_mark(key, journal).await?)
     }
 
     async fn seen(

@@ -12,6 +12,8 @@ use sessiond_core::store::SessionStore;
 use sessiond_core::store::embedded::EmbeddedStore;
 use sessiond_core::store::plugin::PluginStore;
 use sessiond_core::time::SystemClock;
+use sessiond_core::workers::lanes::journal::Journal;
+use sessiond_core::workers::lanes::{Lanes, Left};
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
 use sessiond_redis::RedisStore;
@@ -23,6 +25,7 @@ use crate::config::{Config, StoreConfig};
 use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
+use crate::journal::DiskJournal;
 use crate::outbound::OwnAddresses;
 use crate::plugins::{LoadedPlugins, load_plugins};
 use crate::reload::Reloader;
@@ -71,6 +74,10 @@ impl App {
         let thresholds = config.summary.thresholds;
         let service =
             SessionService::new(store, hooks, summaries.clone(), thresholds, limits, clock);
+        let service = match config.persist.group_commit {
+            true => service.with_group_commit(),
+            false => service,
+        };
         Ok(Self { config, service: Arc::new(service), summaries, plugins, own })
     }
 
@@ -90,11 +97,12 @@ impl App {
     /// # Errors
     /// When it cannot listen for the operator.
     pub async fn run(
-        self,
+        mut self,
         entrance: Entrance,
         hangup: Signal,
         stop: CancellationToken,
     ) -> anyhow::Result<bool> {
+        self.start_lanes().await?;
         let server = &self.config.server;
         let api = Api {
             service: self.service.clone(),
@@ -132,8 +140,53 @@ impl App {
         Ok(ended)
     }
 
+    /// Starts the lanes, if appends are to be queued. Only a daemon that serves has them: no other
+    /// command needs the journal, which belongs to one process.
+    async fn start_lanes(&mut self) -> anyhow::Result<()> {
+        let Some(limits) = self.config.persist.lanes else { return Ok(()) };
+        let service = SessionService::clone(&self.service);
+        let journal = match &self.config.persist.journal {
+            Some(config) => {
+                let journal = DiskJournal::open(config, limits.lanes).await?;
+                Some(Arc::new(journal) as Arc<dyn Journal>)
+            }
+            None => None,
+        };
+        let lanes = Lanes::start(service.clone(), journal, limits).await?;
+        self.service = Arc::new(service.with_lanes(Arc::new(lanes)));
+        Ok(())
+    }
+
+    /// Writes what is queued. Returns whether all of it is in the store, or in the journal.
+    async fn drain_lanes(&self, grace: Duration) -> bool {
+        let Some(lanes) = self.service.lanes() else { return true };
+        let left = lanes.drain(grace).await;
+        let Left { appends, sessions, journaled } = left;
+        match (appends, journaled) {
+            (0, _) => true,
+            (_, true) => {
+                tracing::warn!(
+                    appends,
+                    sessions,
+                    "queued appends are left in the journal; the next start writes them"
+                );
+                true
+            }
+            (_, false) => {
+                tracing::error!(
+                    appends,
+                    sessions,
+                    "appends that were acknowledged could not be written, and are lost"
+                );
+                false
+            }
+        }
+    }
+
     /// Ends the work that no request waits for.
     async fn wind_down(&self, api: &Api, background: TaskTracker, grace: Duration) -> bool {
+        self.service.drain().await;
+        let written = self.drain_lanes(grace).await;
         let mut left = 0;
         if let Some(pool) = &self.summaries {
             left = pool.drain(grace).await;
@@ -155,7 +208,7 @@ impl App {
             // It is of no use to the next daemon, which replaces it anyway.
             let _ = std::fs::remove_file(path);
         }
-        ended && left == 0
+        ended && written && left == 0
     }
 
     fn store_name(&self) -> &'static str {

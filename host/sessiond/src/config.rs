@@ -5,6 +5,7 @@
 mod cache;
 mod grants;
 mod models;
+mod persist;
 mod plugins;
 mod reader;
 mod redis;
@@ -17,6 +18,7 @@ mod trust;
 pub use cache::{CacheFolder, PluginCacheConfig};
 pub use grants::GrantsConfig;
 pub use models::ModelConfig;
+pub use persist::{JournalConfig, PersistConfig};
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
@@ -42,6 +44,8 @@ pub struct Config {
     pub rules: StoreRules,
     /// The largest event, in bytes.
     pub max_event_size: usize,
+    /// How appends reach the store.
+    pub persist: PersistConfig,
     /// Which plugins are hooks, in order.
     pub hooks: HookLists,
     /// Who sums up, and when.
@@ -93,6 +97,9 @@ impl Config {
             let server = server::read(root.section("server"));
             let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
+            let in_memory = matches!(store, StoreConfig::Embedded);
+            let queue = root.section("async_persist");
+            let persist = persist::read(root.section("append"), queue, in_memory);
             let hooks = plugins::read_hooks(root.section("hooks"));
             let summary = summary::read(root.section("summary"));
             let keys = trust::read(root.section("trust"));
@@ -109,6 +116,7 @@ impl Config {
                 store,
                 rules,
                 max_event_size,
+                persist,
                 hooks,
                 summary,
                 plugins,

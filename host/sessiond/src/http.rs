@@ -13,6 +13,7 @@ mod operations;
 mod params;
 mod plugins;
 mod problem;
+mod queues;
 mod reply;
 pub mod server;
 mod sessions;
@@ -131,6 +132,7 @@ pub fn admin_router(api: Api) -> Router {
     let router = Router::new()
         .route("/v1/admin/export", get(admin::export))
         .route("/v1/admin/import", post(admin::import))
+        .route("/v1/admin/queues", get(queues::show))
         .route("/v1/admin/plugins", get(plugins::list))
         .route("/v1/admin/plugins/{call}", post(plugins::run));
     router.fallback(no_route).layer(from_fn(guard::observe)).with_state(api)

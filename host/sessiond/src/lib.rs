@@ -17,6 +17,7 @@ pub mod telemetry;
 
 mod export;
 mod import;
+mod journal;
 mod models;
 mod outbound;
 mod ports;

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessiond_core::store::{Condition, Prefer, Range, SessionStore, StoreError, StoreRules};
+use sessiond_core::digest::Digest;
+use sessiond_core::store::embedded::EmbeddedStore;
+use sessiond_core::store::{
+    Condition, JournalMark, NewEntry, Prefer, Range, SessionHeader, SessionStore, StoreError,
+    StoreRules,
+};
 use sessiond_redis::RedisStore;
 use sessiond_tests::redis_server::RedisServer;
 use tokio::task::JoinSet;
@@ -177,4 +182,67 @@ async fn many_clients_are_served() {
     let connected: String = server.ask("INFO clients").await;
     let line = connected.lines().find_map(|line| line.strip_prefix("connected_clients:"));
     assert!(line.unwrap().trim().parse::<u32>().unwrap() <= 10, "{connected}");
+}
+
+/// Appends that are made as one step are answered as those of the reference, and the session remembers
+/// how far it has come in which journal, whatever the appends are made of.
+#[tokio::test]
+async fn appends_together_are_as_in_the_reference() {
+    let server = RedisServer::start().await;
+    let redis = server.store(StoreRules::default()).await;
+    let reference = EmbeddedStore::new(StoreRules::default());
+    let stores: [&dyn SessionStore; 2] = [&redis, &reference];
+    let dropped = |id: &str| NewEntry::Dropped {
+        id: id.to_owned(),
+        digest: Digest::from_bytes([7; 16]),
+        by: "p".to_owned(),
+    };
+    let other = NewEntry::Event { event: said("a", "other"), digest: Digest::from_bytes([8; 16]) };
+    let batches: Vec<Vec<Vec<NewEntry>>> = vec![
+        vec![vec![entry(said("a", "x"))]],
+        vec![vec![entry(set("b", r#"{"k":1,"user:k":2,"app:k":3}"#))]],
+        vec![vec![dropped("c")]],
+        vec![
+            vec![entry(said("d", "x")), entry(said("e", "x"))],
+            vec![entry(said("d", "x"))],
+            vec![dropped("f")],
+        ],
+        vec![
+            vec![entry(said("g", "x"))],
+            vec![entry(set("h", r#"{"k":null}"#)), entry(said("i", "x"))],
+        ],
+        vec![vec![entry(said("a", "x"))]],
+        vec![vec![entry(said("j", "x"))], vec![other]],
+    ];
+    for store in stores {
+        create(store, &key("s")).await;
+    }
+    let journal = uuid::Uuid::from_u128(42);
+    for (batch, position) in batches.iter().zip(1..) {
+        let parts: Vec<&[NewEntry]> = batch.iter().map(Vec::as_slice).collect();
+        let mark = Some(JournalMark { journal, position });
+        let mut answers = Vec::new();
+        for store in stores {
+            let condition = Condition::default();
+            let answer = store.append_together(&key("s"), condition, &parts, mark).await;
+            answers.push(match answer {
+                Ok(parts) => parts
+                    .into_iter()
+                    .map(|part| {
+                        let SessionHeader { revision, last_sequence, .. } = part.header;
+                        format!("{:?} {revision} {last_sequence}", part.outcomes)
+                    })
+                    .collect(),
+                Err(error) => vec![error.to_string()],
+            });
+        }
+        assert_eq!(answers[0], answers[1], "batch {position}");
+        let known = redis.journal_position(&key("s"), journal).await.unwrap();
+        // The last one was refused.
+        assert_eq!(known, Some(position.min(6)));
+    }
+    assert_eq!(redis.journal_position(&key("s"), uuid::Uuid::from_u128(43)).await.unwrap(), None);
+    let (left, right) = (read(&redis, &key("s")).await, read(&reference, &key("s")).await);
+    assert_eq!(left.state, right.state);
+    assert_eq!(left.header.revision, right.header.revision);
 }

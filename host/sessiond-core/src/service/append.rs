@@ -9,7 +9,7 @@ use crate::event::{Event, Received, StoredEvent};
 use crate::hook::CallContext;
 use crate::hook::chain::Screened;
 use crate::key::{SessionKey, Subject};
-use crate::store::{Condition, Fate, NewEntry, Outcome, SessionHeader, StoreError};
+use crate::store::{Appended, Condition, Fate, NewEntry, Outcome, SessionHeader, StoreError};
 
 /// The answer to an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +43,9 @@ pub enum ItemFate {
 }
 
 /// An item as it was sent, parsed.
-struct Item {
-    event: Event,
-    digest: Digest,
+pub(super) struct Item {
+    pub(super) event: Event,
+    pub(super) digest: Digest,
     /// The client chose the id, so it may be a retry.
     own_id: bool,
 }
@@ -62,10 +62,6 @@ impl SessionService {
         condition: Condition,
         received: Vec<Received>,
     ) -> Result<AppendReply, Error> {
-        let max = self.limits.max_batch;
-        if received.is_empty() || received.len() > max {
-            return Err(Error::BatchSize { count: received.len(), max });
-        }
         let items = self.parse(received)?;
         self.append_items(call, key, condition, items).await
     }
@@ -80,10 +76,15 @@ impl SessionService {
     ) -> Result<AppendReply, Error> {
         let digest = self.store.digest_key().of_event(&event);
         let item = Item { event, digest, own_id: false };
+        self.settled(key).await?;
         self.append_items(call, key, condition, vec![item]).await
     }
 
-    fn parse(&self, received: Vec<Received>) -> Result<Vec<Item>, Error> {
+    pub(super) fn parse(&self, received: Vec<Received>) -> Result<Vec<Item>, Error> {
+        let (count, max) = (received.len(), self.limits.max_batch);
+        if received.is_empty() || count > max {
+            return Err(Error::BatchSize { count, max });
+        }
         let (digests, now) = (self.store.digest_key(), self.now());
         let parse = |(item, received): (usize, Received)| {
             let digest = digests.digest(&received);
@@ -173,9 +174,25 @@ impl SessionService {
         let screened = self.hooks.before_append(call, &subject, events).await?;
         let (entries, places) = entries_of(&screened, &known, self.store.digest_key());
 
-        let appended = self.store.append(key, condition, &entries).await?;
-        metrics::counter!("sessiond_open_calls_given_up_total").increment(appended.given_up);
+        let appended = match &self.group_commit {
+            Some(group_commit) => group_commit.append(key, condition, &entries).await?,
+            None => self.store.append(key, condition, &entries).await?,
+        };
+        self.follow_up(call, key, &entries, &appended).await;
+        let outcomes = places.iter().filter_map(|at| appended.outcomes.get(*at).cloned()).collect();
+        Ok((appended.header, outcomes))
+    }
 
+    /// What follows when an append is written: after-hooks, and a summary if it is due.
+    pub(crate) async fn follow_up(
+        &self,
+        call: &CallContext,
+        key: &SessionKey,
+        entries: &[NewEntry],
+        appended: &Appended,
+    ) {
+        metrics::counter!("sessiond_open_calls_given_up_total").increment(appended.given_up);
+        let subject = Subject::Session(key.clone());
         let stored: Vec<StoredEvent> = entries
             .iter()
             .zip(&appended.outcomes)
@@ -192,13 +209,11 @@ impl SessionService {
             self.hooks.after_append(call, &subject, &stored).await;
             self.summarize_if_due(call, key, &appended.header);
         }
-        let outcomes = places.iter().filter_map(|at| appended.outcomes.get(*at).cloned()).collect();
-        Ok((appended.header, outcomes))
     }
 }
 
 impl Item {
-    fn reply_if_partial(&self) -> Option<ItemReply> {
+    pub(super) fn reply_if_partial(&self) -> Option<ItemReply> {
         let id = self.event.id().to_owned();
         (!self.event.is_kept()).then_some(ItemReply {
             id,
@@ -218,7 +233,7 @@ fn reply_of(id: String, outcome: Outcome) -> ItemReply {
 
 /// The entries to store, in the order that the hooks left, then the ids of what they dropped; and
 /// for each item that came, the number of its entry.
-fn entries_of(
+pub(super) fn entries_of(
     screened: &Screened,
     known: &[(String, Digest)],
     digests: DigestKey,

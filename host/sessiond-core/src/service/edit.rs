@@ -42,6 +42,7 @@ impl SessionService {
             let options = ReadOptions::new(Purpose::Edit, self.limits.max_events);
             self.hooks.before_get(call, &subject, options).await?;
         }
+        self.settled(key).await?;
         let edited = self.store.edit(key, condition, edit).await?;
         metrics::counter!("sessiond_events_removed_total").increment(edited.removed);
         let popped = match edited.popped {
@@ -73,6 +74,7 @@ impl SessionService {
         condition: Condition,
         ttl: SessionTtl,
     ) -> Result<SessionHeader, Error> {
+        self.settled(key).await?;
         Ok(self.store.set_ttl(key, condition, ttl).await?)
     }
 
@@ -85,6 +87,7 @@ impl SessionService {
         if request.holder.len() > MAX_HOLDER {
             return Err(Error::Holder(request.holder.len()));
         }
+        self.settled(key).await?;
         Ok(self.store.lease(key, request).await?)
     }
 
@@ -93,6 +96,7 @@ impl SessionService {
     /// # Errors
     /// [`Error::Store`].
     pub async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), Error> {
+        self.settled(key).await?;
         Ok(self.store.release(key, token).await?)
     }
 }

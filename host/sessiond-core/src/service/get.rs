@@ -110,6 +110,9 @@ impl SessionService {
         if limit > max {
             return Err(Error::Limit { limit, max });
         }
+        if let Subject::Session(key) = subject {
+            self.settled(key).await?;
+        }
         Ok(self.hooks.before_get(call, subject, options).await?)
     }
 

@@ -97,6 +97,7 @@ impl SessionService {
             None => UserKey::clone(key.user_key()),
         };
         let target = user.session(fork.id.unwrap_or_else(|| Uuid::now_v7().to_string()))?;
+        self.settled(key).await?;
         let whole = self.store.whole(key).await?.ok_or(StoreError::NotFound)?;
         let whole = whole.as_of(fork.to.unwrap_or(u64::MAX))?;
         let (user, session) = (key.user().to_owned(), key.session().to_owned());

@@ -45,6 +45,7 @@ impl SessionService {
         if filter_key.len() > MAX_NAME {
             return Err(Error::FilterKey(filter_key.len()));
         }
+        self.settled(key).await?;
         let generation = self.store.seen(key, &[]).await?.0.generation;
         let call = call.with_purpose(Purpose::Summary);
         let request = JobRequest { key: key.clone(), generation, filter_key, forced, call };

@@ -77,6 +77,7 @@ impl SessionService {
         if events.is_empty() {
             return Ok((self.store.seen(key, &[]).await?.0, replies));
         }
+        self.settled(key).await?;
         let appended = self.store.append_track(key, condition, track, &events).await?;
         for (item, (sequence, duplicate)) in numbers.into_iter().zip(appended.outcomes) {
             if let Some(reply) = replies.get_mut(item) {
@@ -145,6 +146,7 @@ impl SessionService {
         track: &str,
     ) -> Result<(), Error> {
         check_track(track)?;
+        self.settled(key).await?;
         Ok(self.store.delete_track(key, condition, track).await?)
     }
 }

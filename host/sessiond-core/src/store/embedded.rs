@@ -22,9 +22,9 @@ use super::lease::{Lease, LeaseRequest};
 use super::plugin::Bucket;
 use super::whole::{SessionTtl, Whole};
 use super::{
-    Appended, Condition, Edited, HistoryVersion, KeyFilter, MAX_TRACKS, NewEntry, NewTrackEvent,
-    PageToken, Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot, StoreError,
-    StoreRules, SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
+    Appended, Condition, Edited, HistoryVersion, JournalMark, KeyFilter, MAX_TRACKS, NewEntry,
+    NewTrackEvent, PageToken, Range, Seen, SessionHeader, SessionPage, SessionStore, Snapshot,
+    StoreError, StoreRules, SummaryCommit, TrackAppended, TrackPage, TtlRefresh,
 };
 use crate::digest::DigestKey;
 use crate::event::Event;
@@ -202,6 +202,42 @@ impl World {
     }
 }
 
+impl EmbeddedStore {
+    /// Appends entries as so many steps.
+    fn append_steps(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        entries: &[NewEntry],
+        steps: u64,
+    ) -> Result<Appended, StoreError> {
+        let (mut world, now) = self.world();
+        let plan = world.record(key, now)?.plan(condition, entries, now)?;
+        if plan.is_repeat() {
+            let header = world.record(key, now)?.header();
+            return Ok(Appended { header, outcomes: plan.repeated(), given_up: 0 });
+        }
+        let stores = plan.stores(entries);
+        let updated_at = world.update_time(now);
+        let record = world.record_mut(key, now)?;
+        let before = record.updated_at;
+        let (outcomes, given_up) = record.append(entries, steps, plan, now, &self.rules);
+        if stores {
+            record.updated_at = updated_at;
+            record.touch(&self.rules, now);
+        }
+        let updated_at = record.updated_at;
+        let header = record.header();
+        for (entry, outcome) in entries.iter().zip(&outcomes) {
+            if let (NewEntry::Event { event, .. }, false) = (entry, outcome.duplicate) {
+                world.change_shared(key, event.delta(), &self.rules, now);
+            }
+        }
+        world.list_again(key, before, updated_at);
+        Ok(Appended { header, outcomes, given_up })
+    }
+}
+
 #[async_trait]
 impl SessionStore for EmbeddedStore {
     fn digest_key(&self) -> DigestKey {
@@ -232,30 +268,28 @@ impl SessionStore for EmbeddedStore {
         condition: Condition,
         entries: &[NewEntry],
     ) -> Result<Appended, StoreError> {
-        let (mut world, now) = self.world();
-        let plan = world.record(key, now)?.plan(condition, entries, now)?;
-        if plan.is_repeat() {
-            let header = world.record(key, now)?.header();
-            return Ok(Appended { header, outcomes: plan.repeated(), given_up: 0 });
-        }
-        let stores = plan.stores(entries);
-        let updated_at = world.update_time(now);
-        let record = world.record_mut(key, now)?;
-        let before = record.updated_at;
-        let (outcomes, given_up) = record.append(entries, plan, now, &self.rules);
-        if stores {
-            record.updated_at = updated_at;
-            record.touch(&self.rules, now);
-        }
-        let updated_at = record.updated_at;
-        let header = record.header();
-        for (entry, outcome) in entries.iter().zip(&outcomes) {
-            if let (NewEntry::Event { event, .. }, false) = (entry, outcome.duplicate) {
-                world.change_shared(key, event.delta(), &self.rules, now);
-            }
-        }
-        world.list_again(key, before, updated_at);
-        Ok(Appended { header, outcomes, given_up })
+        self.append_steps(key, condition, entries, 1)
+    }
+
+    async fn append_together(
+        &self,
+        key: &SessionKey,
+        condition: Condition,
+        appends: &[&[NewEntry]],
+        _mark: Option<JournalMark>,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let lengths: Vec<usize> = appends.iter().map(|append| append.len()).collect();
+        let steps = appends.len() as u64;
+        Ok(self.append_steps(key, condition, &appends.concat(), steps)?.split(&lengths))
+    }
+
+    /// A journal does not outlive this store.
+    async fn journal_position(
+        &self,
+        _key: &SessionKey,
+        _journal: Uuid,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     async fn seen(

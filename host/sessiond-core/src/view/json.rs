@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{SessionView, ViewItem};
 use crate::event::Event;
 use crate::json::quote;
-use crate::service::{AppendReply, ItemFate, ItemReply};
+use crate::service::{AppendReply, ItemFate, ItemReply, QueuedReply};
 use crate::state::StateMap;
 use crate::store::{SessionHeader, SessionPage};
 use crate::summary::Summary;
@@ -128,6 +128,22 @@ pub fn append_json(reply: &AppendReply) -> String {
         .plain("revision", reply.header.revision)
         .plain("last_seq", reply.header.last_sequence)
         .raw("items", &array_text(reply.items.iter().map(item_json)))
+        .end()
+}
+
+/// The answer to an append that is queued: ids, and no sequences.
+pub fn queued_json(reply: &QueuedReply) -> String {
+    let items = reply.items.iter().map(|(id, fate)| {
+        let object = ObjectText::default().string("id", id);
+        match fate {
+            Some(ItemFate::DroppedBy(plugin)) => object.string("dropped_by", plugin).end(),
+            Some(ItemFate::Partial) => object.plain("partial", true).end(),
+            Some(ItemFate::Stored(_)) | None => object.plain("queued", true).end(),
+        }
+    });
+    ObjectText::default()
+        .plain("generation", reply.generation)
+        .raw("items", &array_text(items))
         .end()
 }
 

@@ -1,6 +1,8 @@
 -- The first half of an append. `session.lua` comes before, and `write.lua` follows.
 --
--- ARGV as in `session.lua`; then the ids, then the digests, then the entries.
+-- ARGV as in `session.lua`, but 10 is '2' if three more follow at the end: how many appends these
+-- entries are of, and the field and the position of a journal that the session is to remember, or ''.
+-- Then the ids, then the digests, then the entries.
 
 -- The fields that a lone entry changes are read along.
 local count = tonumber(ARGV[7])
@@ -22,6 +24,9 @@ if ARGV[10] == '1' then return {'conflict', count + 1} end
 
 local time = redis.call('TIME')
 if unseen == 0 then
+  if ARGV[10] == '2' and ARGV[#ARGV - 1] ~= '' then
+    redis.call('HSET', KEYS[1], ARGV[#ARGV - 1], ARGV[#ARGV])
+  end
   local reply = {
     'done', generation, numbers, time[1] * 1000 + math.floor(time[2] / 1000),
     redis.call('PTTL', KEYS[1]), 0, pending or '',

@@ -20,6 +20,7 @@ local ttl = ttl_of(rare)
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local sequence = last
+local steps = ARGV[10] == '2' and tonumber(ARGV[#ARGV - 2]) or 1
 
 -- Where the lists of an entry begin, and where the next entry does. One that was dropped has none.
 local function lists_of(at)
@@ -121,7 +122,7 @@ if stores then
   if fresh then
     created = updated
   else
-    revision = revision + 1
+    revision = revision + steps
   end
 end
 local numbers = struct.pack(NUMBERS, revision, last, first, base, updated, expires, turn, events, tokens,
@@ -131,6 +132,8 @@ if fresh then
   generation = stamp
   redis.call('HSET', KEYS[1], '#n', numbers, '#g', generation)
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
+elseif ARGV[10] == '2' and ARGV[#ARGV - 1] ~= '' then
+  redis.call('HSET', KEYS[1], '#n', numbers, ARGV[#ARGV - 1], ARGV[#ARGV])
 else
   redis.call('HSET', KEYS[1], '#n', numbers)
 end

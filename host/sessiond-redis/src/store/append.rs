@@ -1,7 +1,10 @@
 //! Appending entries, and looking up what became of earlier ones.
 
 use sessiond_core::key::SessionKey;
-use sessiond_core::store::{Appended, Condition, Fate, NewEntry, Seen, SessionHeader, StoreError};
+use sessiond_core::store::{
+    Appended, Condition, Fate, JournalMark, NewEntry, Seen, SessionHeader, StoreError,
+};
+use uuid::Uuid;
 
 use super::RedisStore;
 use super::batch::{Batch, Common, begin, changes_app, put_event, refusal};
@@ -54,12 +57,60 @@ impl Written {
     }
 }
 
+/// The appends that are made as one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps {
+    /// How many there are.
+    pub(super) count: usize,
+    /// Where the last of them stands in a journal.
+    pub(super) mark: Option<JournalMark>,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { count: 1, mark: None }
+    }
+}
+
+impl Steps {
+    /// Whether the script must be told of them.
+    fn is_more(self) -> bool {
+        self.count > 1 || self.mark.is_some()
+    }
+
+    /// Adds them to a call, at its end.
+    fn put(self, call: &mut ScriptCall) {
+        if self.is_more() {
+            let field = self.mark.map(|mark| mark_field(mark.journal)).unwrap_or_default();
+            let position = self.mark.map(|mark| mark.position).unwrap_or_default();
+            call.arg(self.count).arg(field).arg(position);
+        }
+    }
+}
+
+/// The field of a session's hash that has the position of a journal.
+fn mark_field(journal: Uuid) -> Vec<u8> {
+    [b"#j".as_slice(), journal.as_bytes()].concat()
+}
+
 impl RedisStore {
+    /// The latest position of a journal that a session has.
+    pub(super) async fn read_mark(
+        &self,
+        key: &SessionKey,
+        journal: Uuid,
+    ) -> Result<Option<u64>, Error> {
+        let mut read = redis::cmd("HGET");
+        read.arg(&self.keyspace.session(key).hash).arg(mark_field(journal));
+        self.client.call().command(&read).await
+    }
+
     pub(super) async fn append_entries(
         &self,
         key: &SessionKey,
         condition: Condition,
         items: &[NewEntry],
+        steps: Steps,
     ) -> Result<Appended, StoreError> {
         let call = self.client.call();
         let batch = Batch::new(items);
@@ -71,7 +122,8 @@ impl RedisStore {
         if let Some(mark) = &mark {
             self.announce(&call, mark).await?;
         }
-        let script = self.append_call(key, condition, &batch, mark.as_ref());
+        let mut script = self.append_call(key, condition, &batch, mark.as_ref(), steps.is_more());
+        steps.put(&mut script);
         let written = match self.try_append(&call, &script, &batch).await {
             Ok(written) => written,
             Err(error) => {
@@ -104,11 +156,12 @@ impl RedisStore {
         condition: Condition,
         batch: &Batch<'_>,
         mark: Option<&Mark>,
+        more: bool,
     ) -> ScriptCall {
         let keys = self.keyspace.session(key);
         let (count, tokens) = (batch.entries.len(), self.client.schema().digest_key());
         let mark = mark.map(|mark| mark.number.as_str()).unwrap_or_default();
-        let common = Common { mark, count, condition, clash: batch.clash.is_some() };
+        let common = Common { mark, count, condition, clash: batch.clash.is_some(), more };
         let mut call = begin(&APPEND, &keys, &self.terms, &common, &[]);
         for entry in &batch.entries {
             call.arg(id_field(entry.id()));

@@ -106,6 +106,8 @@ pub(super) struct Common<'a> {
     pub(super) count: usize,
     pub(super) condition: Condition,
     pub(super) clash: bool,
+    /// Whether more follows at the end.
+    pub(super) more: bool,
 }
 
 /// Begins a call of a script that writes a session. What differs follows.
@@ -139,7 +141,11 @@ pub(super) fn begin(
         .arg(common.count)
         .arg(text(condition.generation))
         .arg(text(condition.revision))
-        .arg(if common.clash { "1" } else { "" })
+        .arg(match (common.clash, common.more) {
+            (true, _) => "1",
+            (false, true) => "2",
+            (false, false) => "",
+        })
         .arg(condition.lease.map(|token| token.simple().to_string()).unwrap_or_default())
         .arg(text(terms.track_ttl));
     call

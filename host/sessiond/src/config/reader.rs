@@ -18,8 +18,7 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 9] = [
-    "async_persist",
+const LATER: [&str; 8] = [
     "plugins.*.on_load_error",
     "server.tls",
     "server.tokens_file",
@@ -339,10 +338,15 @@ impl<'d> Section<'d> {
 
     /// A duration above zero, or "none".
     pub(crate) fn duration_or_none(&self, key: &str) -> Option<Duration> {
-        let show = |limit: &Limit<Duration>| limit.show("none", value::show_duration);
+        self.duration_or(key, "none")
+    }
+
+    /// A duration above zero, or a word in place of it, which is the default.
+    pub(crate) fn duration_or(&self, key: &str, word: &str) -> Option<Duration> {
+        let show = |limit: &Limit<Duration>| limit.show(word, value::show_duration);
         let limit = self.read(key, Limit::None, show, |entry| match entry.as_str() {
-            Some("none") => Ok(Limit::None),
-            _ => value::duration(entry, Some("none")).map(Limit::At),
+            Some(text) if text == word => Ok(Limit::None),
+            _ => value::duration(entry, Some(word)).map(Limit::At),
         });
         limit.into()
     }

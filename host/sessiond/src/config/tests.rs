@@ -49,7 +49,6 @@ fn every_problem_is_told_with_line_key_and_fix() {
 #[test]
 fn what_comes_later_is_refused_by_name() {
     for (text, key) in [
-        ("[async_persist]\nenabled = true\n", "async_persist"),
         ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
         (
             "[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\non_load_error = \"skip\"\n",

@@ -9,7 +9,7 @@ use sessiond_core::hook::Purpose;
 use sessiond_core::json::{Kind, Value};
 use sessiond_core::read::ReadOptions;
 use sessiond_core::view::ViewItem;
-use sessiond_core::view::json::{ObjectText, append_json, array_text};
+use sessiond_core::view::json::{ObjectText, append_json, array_text, queued_json};
 
 use super::Api;
 use super::ask::Ask;
@@ -34,6 +34,10 @@ pub(super) async fn append(State(api): State<Api>, mut ask: Ask) -> Result<Respo
     condition.generation = condition.generation.or(generation);
     let call = ask.call(Purpose::Append);
     ask.no_params()?;
+    if api.service.lanes().is_some() {
+        let reply = api.service.queue(&call, &key, condition, items).await?;
+        return Ok(json(StatusCode::ACCEPTED, queued_json(&reply)));
+    }
     let reply = api.service.append(&call, &key, condition, items).await?;
     Ok(tagged(StatusCode::OK, &reply.header, append_json(&reply)))
 }

@@ -97,6 +97,7 @@ impl From<Error> for Problem {
         match error {
             Error::Hook(error) => of_hook(problem, &error),
             Error::Store(error) => of_store(problem, &error),
+            Error::Journal(error) => problem.caused_by(&error),
             _ => problem,
         }
     }
@@ -126,7 +127,8 @@ fn status_of(code: &str) -> StatusCode {
         "event_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "hook_denied" | "hook_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
         "hook_unavailable" | "plugin_busy" | "store_unavailable" | "not_replicated"
-        | "stopping" | "summary_queue_full" => StatusCode::SERVICE_UNAVAILABLE,
+        | "stopping" | "summary_queue_full" | "queue_full" | "writes_pending" | "journal_full"
+        | "journal_failed" => StatusCode::SERVICE_UNAVAILABLE,
         "plugin_time_out" | "summary_time_out" => StatusCode::GATEWAY_TIMEOUT,
         "store_full" => StatusCode::INSUFFICIENT_STORAGE,
         "plugin_failed" | "store_corrupt" => StatusCode::INTERNAL_SERVER_ERROR,

@@ -269,11 +269,12 @@ impl Record {
     pub(super) fn append(
         &mut self,
         entries: &[NewEntry],
+        steps: u64,
         plan: Plan,
         now: Time,
         rules: &StoreRules,
     ) -> (Vec<Outcome>, u64) {
-        self.revision += u64::from(plan.stores(entries));
+        self.revision += if plan.stores(entries) { steps } else { 0 };
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(entries.len());
         for (entry, earlier) in entries.iter().zip(plan.earlier) {
             let (fate, duplicate) = match earlier {

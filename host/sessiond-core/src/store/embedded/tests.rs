@@ -178,3 +178,28 @@ async fn summaries_move_forward_only() {
     store.delete(&key()).await.unwrap();
     assert!(matches!(put(generation, 3).await, Err(StoreError::NotFound)));
 }
+
+/// Appends that are made as one step are answered as if each had been made by itself.
+#[tokio::test]
+async fn appends_together_are_answered_as_appends_apart() {
+    let (together, apart) = (store(StoreRules::default()).0, store(StoreRules::default()).0);
+    let batches: [&[NewEntry]; 4] =
+        [&[said("a"), said("b")], &[said("a")], &[said("c")], &[said("d"), said("e")]];
+    for store in [&together, &apart] {
+        store.create(&key(), &[]).await.unwrap().unwrap();
+        append(store, &[said("a")]).await.unwrap();
+    }
+    let condition = Condition::default();
+    let answers = together.append_together(&key(), condition, &batches, None).await.unwrap();
+    for (answer, batch) in answers.iter().zip(batches) {
+        let alone = append(&apart, batch).await.unwrap();
+        assert_eq!(answer.outcomes, alone.outcomes);
+        assert_eq!(answer.header.last_sequence, alone.header.last_sequence);
+    }
+    let revisions: Vec<u64> = answers.iter().map(|answer| answer.header.revision).collect();
+    assert_eq!(revisions, [3, 4, 5, 6]);
+    let (header, _) = together.seen(&key(), &[]).await.unwrap();
+    assert_eq!(header.revision, 6);
+    let repeated = together.append_together(&key(), condition, &batches, None).await.unwrap();
+    assert!(repeated.iter().all(|answer| answer.header.revision == 6));
+}
