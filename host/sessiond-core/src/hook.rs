@@ -125,6 +125,12 @@ pub enum FailureKind {
     TimeOut,
     /// It asked for more memory than it may have.
     Memory,
+    /// It returned and set more than it may.
+    Output,
+    /// It read more than it may.
+    Copied,
+    /// It held more handles than it may.
+    Handles,
     /// All its instances are in use, and the wait for one was too long.
     Busy,
     /// It returned what breaks the contract.
@@ -139,6 +145,9 @@ impl FailureKind {
             Self::Trap => "trap",
             Self::TimeOut => "time-out",
             Self::Memory => "memory-limit",
+            Self::Output => "output-limit",
+            Self::Copied => "copied-limit",
+            Self::Handles => "handle-limit",
             Self::Busy => "busy",
             Self::BadAnswer => "bad-answer",
         }

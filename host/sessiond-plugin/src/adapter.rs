@@ -28,6 +28,9 @@ use crate::slot::PluginSlot;
 /// stopped from inside at its next tick, unless it waits in the host.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// How wasmtime says that a guest handed over more than it may. The error has no type of its own.
+const TOO_MUCH: &str = "too much data is being copied";
+
 impl Plugin {
     /// Calls the guest, within all its limits.
     pub(crate) async fn call(
@@ -66,9 +69,10 @@ impl Plugin {
         subject: &Subject,
         request: Request,
     ) -> Result<Answer, HookError> {
-        let place = self.pool.place().await;
+        let interface = request.interface();
+        let place = self.pool.place(interface).await;
         let place = place.map_err(|busy| HookError::failed(FailureKind::Busy, busy))?;
-        let time = self.code.settings.limits.time_of(request.interface());
+        let time = self.code.settings.limits.of(interface).time;
         let deadline = Instant::now() + time;
         let runtime = self.engine.runtime();
         let runtime =
@@ -112,7 +116,8 @@ impl Plugin {
                 )
             })?,
         };
-        let answer = instance.serve(call, subject, deadline, request).await;
+        let limits = self.code.settings.limits.of(request.interface());
+        let answer = instance.serve(call, subject, deadline, limits, request).await;
         let answer = answer.map_err(|error| failed(&error, &mut instance));
         self.pool.give_back(subject.app(), instance);
         answer
@@ -131,6 +136,7 @@ fn failure_kind(error: &wasmtime::Error, otherwise: FailureKind) -> FailureKind 
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => FailureKind::TimeOut,
         Some(_) => FailureKind::Trap,
+        None if error.root_cause().to_string().starts_with(TOO_MUCH) => FailureKind::Output,
         None => otherwise,
     }
 }

@@ -170,7 +170,7 @@ impl PluginLoader {
             PluginError::Contract { problems }
         })?;
         let exported = ExportedIndices::find(&pre);
-        let pool = InstancePool::new(settings.limits, settings.isolation);
+        let pool = InstancePool::new(&settings, self.engine.census().clone());
         let (sha256, size) = (file.sha256, file.bytes.len());
         let imports = surface.imports;
         let code = PluginCode { settings, sha256, size, imports, pre, exported };

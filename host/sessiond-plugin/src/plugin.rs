@@ -47,6 +47,18 @@ impl Interface {
         }
     }
 
+    /// Its own of what there is for each, in the order of [`Interface::ALL`].
+    pub fn of<T>(self, each: &[T; 5]) -> &T {
+        let [before_append, after_append, before_get, after_get, summarizer] = each;
+        match self {
+            Self::BeforeAppend => before_append,
+            Self::AfterAppend => after_append,
+            Self::BeforeGet => before_get,
+            Self::AfterGet => after_get,
+            Self::Summarizer => summarizer,
+        }
+    }
+
     /// Several names, for a sentence.
     pub fn names(interfaces: &[Self]) -> String {
         interfaces.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ")

@@ -14,6 +14,7 @@ use sessiond_core::store::plugin::PluginStore;
 use sessiond_core::time::SystemClock;
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
+use sessiond_plugin::engine::PluginEngine;
 use sessiond_redis::RedisStore;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,9 @@ use crate::reload::Reloader;
 
 /// How often the store puts things in order.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often instances are looked at that nobody calls.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// The daemon, ready to serve.
 #[derive(Debug)]
@@ -120,6 +124,9 @@ impl App {
         if let Some(reloader) = &self.plugins.reloader {
             background.spawn(reloader.clone().watch(stop.clone()));
         }
+        if let Some(engine) = &self.plugins.engine {
+            background.spawn(tidy(engine.clone(), stop.clone()));
+        }
         let admin = admin.map(|listener| {
             let router = admin_router(api.clone());
             background.spawn(serve(listener, router, stop, grace))
@@ -207,6 +214,16 @@ async fn reload_at(mut hangup: Signal, reloader: Option<Arc<Reloader>>, stop: Ca
                 () = reloader.reload_all() => {}
                 () = stop.cancelled() => return,
             }
+        }
+    }
+}
+
+/// Ends instances of plugins that nobody calls any more.
+async fn tidy(engine: Arc<PluginEngine>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => engine.tidy(),
+            () = stop.cancelled() => return,
         }
     }
 }

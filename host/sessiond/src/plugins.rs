@@ -38,6 +38,8 @@ pub struct LoadedPlugins {
     pub summarizer: Option<Hooks>,
     /// Who reloads them, if there are any.
     pub reloader: Option<Arc<Reloader>>,
+    /// What runs them, if there are any.
+    pub engine: Option<Arc<PluginEngine>>,
 }
 
 /// Loads every plugin, tries each of its hooks that a list names, and fills the lists. `own` is where
@@ -54,9 +56,9 @@ pub(crate) async fn load_plugins(
     if config.plugins.is_empty() {
         return Ok(LoadedPlugins::default());
     }
-    let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
+    let engine = Arc::new(PluginEngine::new(engine_config(config))?);
     let compiler = compiler(&config.plugin_cache)?;
-    let loader = Arc::new(PluginLoader::new(engine)?.with_compiler(compiler));
+    let loader = Arc::new(PluginLoader::new(engine.clone())?.with_compiler(compiler));
     let ports = Ports::open(config, own, keyvalue)?;
     // All at once; compiles take turns.
     let begin = |plugin: &PluginConfig| {
@@ -92,13 +94,17 @@ pub(crate) async fn load_plugins(
     let summarizer = config.summary.plugin.as_ref().map(find).transpose()?;
     let reloader = Reloader::new(loader, reloadable);
     let reloader = Some(Arc::new(reloader));
-    Ok(LoadedPlugins { append, get, summarizer, all, reloader })
+    Ok(LoadedPlugins { append, get, summarizer, all, reloader, engine: Some(engine) })
 }
 
-pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
+pub(crate) fn engine_config(config: &Config) -> EngineConfig {
+    let limits = config.plugins.iter().map(|plugin| &plugin.limits);
+    let wanted = limits.clone().map(|limits| limits.max_instances).sum::<usize>();
+    let reserved = config.reserved_instances;
     EngineConfig {
-        max_instances: plugins.iter().map(|plugin| plugin.limits.max_instances).sum(),
-        max_memory: plugins.iter().map(|plugin| plugin.limits.memory).max().unwrap_or(0),
+        max_instances: (wanted + reserved).min(config.ceilings.max_instances),
+        reserved,
+        max_memory: limits.map(|limits| limits.memory).max().unwrap_or(0),
         threads: guest_threads(),
     }
 }

@@ -1,7 +1,6 @@
 //! `[plugins.NAME]` and `[hooks]`: which components there are, and what they are for.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sessiond_core::hook::OnError;
 use sessiond_plugin::limits::Limits;
@@ -10,6 +9,7 @@ use sessiond_plugin::signature::{Requirements, TrustedKeys};
 
 use super::SummaryConfig;
 use super::grants::{self, GrantsConfig};
+use super::limits::{self, Ceilings};
 use super::reader::{Document, Located, Section};
 
 /// `[hooks]`: plugins by name, in the order of the before-hooks.
@@ -50,12 +50,21 @@ pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
     lists
 }
 
-pub(super) fn read(root: &Section<'_>, keys: &TrustedKeys) -> Vec<PluginConfig> {
-    let sections = root.sections("plugins");
-    sections.into_iter().filter_map(|(name, section)| read_one(name, section, keys)).collect()
+pub(super) fn read(
+    root: &Section<'_>,
+    keys: &TrustedKeys,
+    ceilings: &Ceilings,
+) -> Vec<PluginConfig> {
+    let sections = root.sections("plugins").into_iter();
+    sections.filter_map(|(name, section)| read_one(name, section, keys, ceilings)).collect()
 }
 
-fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<PluginConfig> {
+fn read_one(
+    name: String,
+    section: Section<'_>,
+    keys: &TrustedKeys,
+    ceilings: &Ceilings,
+) -> Option<PluginConfig> {
     let path = section.name("path");
     let sha256 = section.text("sha256").map(|pin| pin.reveal().to_owned());
     let well_formed = |pin: &str| pin.len() == 64 && pin.bytes().all(|it| it.is_ascii_hexdigit());
@@ -79,7 +88,7 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     let unused = [("refuse", false), ("allow", true)];
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
     let watch = section.flag("watch", false);
-    let limits = read_limits(section.section("limits"));
+    let limits = limits::read(section.section("limits"), ceilings);
     let grants = grants::read(&section);
     let document = section.document();
     let config = match path {
@@ -106,22 +115,6 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     };
     section.finish();
     config
-}
-
-fn read_limits(section: Section<'_>) -> Limits {
-    let defaults = Limits::default();
-    let summarizer = section.section("summarizer");
-    let summarizer_time = summarizer.duration("time", defaults.summarizer_time);
-    summarizer.finish();
-    let limits = Limits {
-        memory: section.size("memory", "64MiB", 4 << 30),
-        time: section.duration("time", defaults.time),
-        summarizer_time,
-        queue_wait: section.duration("queue_wait", Duration::from_secs(1)),
-        max_instances: usize::try_from(section.count("max_instances", 4, 1_000)).unwrap_or(1),
-    };
-    section.finish();
-    limits
 }
 
 /// Every name in a list is a plugin, and every plugin is in a list.
