@@ -8,6 +8,7 @@ pub mod chain;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -135,6 +136,13 @@ pub enum FailureKind {
     Busy,
     /// It returned what breaks the contract.
     BadAnswer,
+    /// It has failed so often that it is not called for a while.
+    Open {
+        /// When it is worth to ask again.
+        retry_after: Duration,
+    },
+    /// It could not be loaded.
+    NotLoaded,
 }
 
 impl FailureKind {
@@ -150,6 +158,8 @@ impl FailureKind {
             Self::Handles => "handle-limit",
             Self::Busy => "busy",
             Self::BadAnswer => "bad-answer",
+            Self::Open { .. } => "breaker-open",
+            Self::NotLoaded => "not-loaded",
         }
     }
 }

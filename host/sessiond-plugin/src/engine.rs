@@ -185,9 +185,12 @@ fn try_allocation(config: &EngineConfig, allocation: Allocation) -> wasmtime::Re
         wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     }
     let engine = Engine::new(&wasmtime)?;
-    // On demand nothing is reserved before the first memory.
+    // On demand nothing is reserved before there are memories: all that there may be must fit.
     let mut store = Store::new(&engine, ());
-    wasmtime::Memory::new(&mut store, MemoryType::new(1, None))?;
+    let memories = if allocation == Allocation::Pooling { 1 } else { config.max_instances.max(1) };
+    for _ in 0..memories {
+        wasmtime::Memory::new(&mut store, MemoryType::new(1, None))?;
+    }
     Ok(engine)
 }
 

@@ -64,6 +64,15 @@ fn describe() {
         "Files of a plugin that are loaded: more than one while calls go on after a reload."
     );
     describe_gauge!("sessiond_plugin_instances", "Instances of a plugin, at work or idle.");
+    describe_gauge!("sessiond_plugin_loaded", "Whether a plugin is loaded: 1, or 0.");
+    describe_gauge!(
+        "sessiond_plugin_breaker_state",
+        "What happens to calls, by plugin and interface: 0 closed, 1 half-open, 2 open."
+    );
+    describe_counter!(
+        "sessiond_plugin_breaker_transitions_total",
+        "Changes of breakers, by plugin, interface and the new state."
+    );
     describe_counter!(
         "sessiond_plugin_instances_ended_total",
         "Instances of a plugin that are used no more, by reason."

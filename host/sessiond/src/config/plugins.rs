@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use sessiond_core::hook::OnError;
+use sessiond_plugin::breaker::BreakerRule;
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::plugin::Isolation;
 use sessiond_plugin::signature::{Requirements, TrustedKeys};
+use sessiond_plugin::slot::Absent;
 
 use super::SummaryConfig;
 use super::grants::{self, GrantsConfig};
 use super::limits::{self, Ceilings};
-use super::reader::{Document, Located, Section};
+use super::reader::{Document, Limit, Located, Section};
 
 /// `[hooks]`: plugins by name, in the order of the before-hooks.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub struct PluginConfig {
     pub isolation: Isolation,
     /// What happens to a request when it fails.
     pub on_error: OnError,
+    /// What happens to requests when it cannot be loaded. None: the daemon does not start.
+    pub on_load_error: Option<Absent>,
+    /// When it is not called for a while.
+    pub breaker: BreakerRule,
     /// Whether it may export interfaces that no list names it for.
     pub allow_unused: bool,
     /// What it may use.
@@ -85,6 +91,10 @@ fn read_one(
     let policies = [("reject", OnError::Reject), ("skip", OnError::Skip)];
     let isolation = section.choice("isolation", &isolations, Isolation::App, "app");
     let on_error = section.choice("on_error", &policies, OnError::Reject, "reject");
+    let absences =
+        [("refuse", None), ("skip", Some(Absent::Skip)), ("reject", Some(Absent::Reject))];
+    let on_load_error = section.choice("on_load_error", &absences, None, "refuse");
+    let breaker = read_breaker(section.section("breaker"));
     let unused = [("refuse", false), ("allow", true)];
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
     let watch = section.flag("watch", false);
@@ -101,6 +111,8 @@ fn read_one(
                 required,
                 isolation,
                 on_error,
+                on_load_error,
+                breaker,
                 allow_unused,
                 limits,
                 watch,
@@ -115,6 +127,17 @@ fn read_one(
     };
     section.finish();
     config
+}
+
+fn read_breaker(section: Section<'_>) -> BreakerRule {
+    let BreakerRule { failures, open_for } = BreakerRule::default();
+    let failures = failures.map_or(Limit::None, Limit::At);
+    let rule = BreakerRule {
+        failures: section.count_or("failures", "never", failures, 1_000_000).into(),
+        open_for: section.duration("open_for", open_for),
+    };
+    section.finish();
+    rule
 }
 
 /// Every name in a list is a plugin, and every plugin is in a list.
