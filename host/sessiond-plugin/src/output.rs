@@ -114,6 +114,7 @@ impl Inner {
         }
         self.room -= line.len();
         self.lines -= 1;
+        self.dropped += message.len() - line.len();
         // `?` escapes control characters, so a guest cannot forge lines of the log.
         let (plugin, session, request_id) = (&*self.plugin, &*self.session, &*self.request_id);
         match level {
@@ -157,8 +158,9 @@ impl Inner {
             rest = after;
         }
         let begun = self.begun(stream);
-        let room = MAX_LINE.saturating_sub(begun.len());
-        begun.push_str(cut(rest, room));
+        let kept = cut(rest, MAX_LINE.saturating_sub(begun.len()));
+        begun.push_str(kept);
+        self.dropped += rest.len() - kept.len();
     }
 }
 
