@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sessiond_tests::client::{Client, Reply};
 use sessiond_tests::daemon::Daemon;
-use sessiond_tests::wat;
+use sessiond_tests::{siege, wat};
 
 const SESSIONS: &str = "/v1/apps/shop/users/ann/sessions";
 const PAIR: &str =
@@ -14,7 +14,7 @@ const PAIR: &str =
 async fn daemon(name: &str, limits: &str) -> Daemon {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(format!("{name}.wasm"));
-    std::fs::write(&file, wat::component(&wat::hostile(name), "before-append-plugin")).unwrap();
+    std::fs::write(&file, wat::hostile_component(name)).unwrap();
     let plugin = format!("[plugins.{name}]\npath = {file:?}\n[plugins.{name}.limits]\n{limits}\n");
     let daemon = Daemon::start(&format!("[hooks]\nappend = [{name:?}]\n{plugin}")).await;
     daemon.client().post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
@@ -107,6 +107,98 @@ async fn a_guest_that_rejects() {
     assert!(!daemon.log().contains("\n\"here\""));
 }
 
+/// Each is contained, and each has an outcome of its own: status, code and failure.
+#[tokio::test]
+async fn guests_that_go_too_far_are_stopped() {
+    for (name, limits, status, code, failure) in [
+        ("tables", "", 500, "plugin_failed", "memory-limit"),
+        ("huge_string", "", 500, "plugin_failed", "output-limit"),
+        ("edits", "output = \"64KiB\"", 500, "plugin_failed", "output-limit"),
+        ("churn", "output = \"64KiB\"", 500, "plugin_failed", "output-limit"),
+        ("hoard", "handles = 1000", 500, "plugin_failed", "handle-limit"),
+        ("reads", "copied = \"64KiB\"", 500, "plugin_failed", "copied-limit"),
+        ("sleeps", "time = \"100ms\"", 504, "plugin_time_out", "time-out"),
+        ("busy", "time = \"100ms\"", 504, "plugin_time_out", "time-out"),
+        ("fills", "time = \"100ms\"", 504, "plugin_time_out", "time-out"),
+        ("after_spin", "time = \"100ms\"", 504, "plugin_time_out", "time-out"),
+        ("timers", "", 500, "plugin_failed", "trap"),
+        ("random", "", 500, "plugin_failed", "trap"),
+    ] {
+        refused(name, limits, status, code, failure).await;
+    }
+}
+
+/// What breaks the rules between host and guest ends the call, and nothing else.
+#[tokio::test]
+async fn guests_that_break_the_rules_are_stopped() {
+    for name in [
+        "long_list",
+        "many",
+        "not_text",
+        "forge_own",
+        "dropped",
+        "odd_no",
+        "neither",
+        "askew",
+        "after_trap",
+        "alloc_trap",
+        "alloc_wild",
+        "alloc_askew",
+        "alloc_calls",
+        "exits",
+    ] {
+        refused(name, "", 500, "plugin_failed", "trap").await;
+    }
+}
+
+/// What does no harm goes on: output is dropped and counted, and there is nothing to find.
+#[tokio::test]
+async fn guests_that_do_no_harm_go_on() {
+    for name in ["log_line", "prints_out", "prints_err", "looks", "alloc_same"] {
+        let daemon = daemon(name, "time = \"30s\"").await;
+        let reply = append(&daemon.client()).await.expect(200).json();
+        assert_eq!(reply["last_seq"], 2, "{name}");
+        assert!(daemon.log().len() < 600_000, "{name}: {} bytes of log", daemon.log().len());
+        if name.starts_with("prints") {
+            let metrics = daemon.client().get("/metrics").await.text;
+            let dropped = format!("sessiond_plugin_log_dropped_bytes_total{{plugin=\"{name}\"}}");
+            assert!(metrics.contains(&dropped), "{metrics}");
+        }
+        let text = daemon.client().get(&format!("{SESSIONS}/s")).await.expect(200).text;
+        assert!(text.contains("\"one\"") && text.contains("\"two\""), "{name}: {text}");
+    }
+}
+
+/// P45: a call has so many lines too.
+#[tokio::test]
+async fn lines_of_the_log_are_counted() {
+    let daemon = daemon("flood", "log_lines = 5").await;
+    append(&daemon.client()).await.expect(200);
+    assert_eq!(daemon.log().matches("a flood").count(), 5, "{}", daemon.log());
+}
+
+/// Identity is the host's: an event stays whose it was, whatever its body is made to say.
+#[tokio::test]
+async fn a_guest_that_forges_an_identity() {
+    let daemon = daemon("imposter", "").await;
+    let client = daemon.client();
+    let item = r#"{"id":"mine","event":{"role":"user","content":"one"}}"#;
+    client.post(&format!("{SESSIONS}/s/events"), item).await.expect(200);
+    let session = client.get(&format!("{SESSIONS}/s")).await.expect(200).json();
+    let event = &session["events"][0];
+    assert_eq!((&event["id"], &event["seq"]), (&"mine".into(), &1.into()), "{session}");
+    assert_eq!(event["event"]["role"], "user", "{session}");
+}
+
+/// A rejection of ten million bytes is cut, and reaches no terminal.
+#[tokio::test]
+async fn a_guest_that_rejects_at_length() {
+    let daemon = refused("long_no", "", 422, "hook_denied", "").await;
+    let reply = append(&daemon.client()).await;
+    assert!(reply.text.len() < 20_000 && !reply.text.contains('\u{1b}'), "{}", reply.text.len());
+    assert!(!daemon.log().contains('\u{1b}') && daemon.log().len() < 100_000);
+}
+
 /// P29: a handle kept for a later call finds nothing behind it.
 #[tokio::test]
 async fn a_guest_that_keeps_a_handle() {
@@ -182,4 +274,12 @@ async fn a_failure_may_be_skipped() {
     let client = daemon.client();
     client.post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
     assert_eq!(append(&client).await.expect(200).json()["last_seq"], 2);
+}
+
+/// P18, P43, P45: ten thousand calls of hostile guests and a good one leave nothing behind, and the good
+/// one never fails. `scripts/siege calls` makes a hundred thousand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_siege_leaves_nothing_behind() {
+    let siege = siege::run(10_000).await;
+    assert!(siege.is_flat(), "{siege:?}");
 }

@@ -10,6 +10,7 @@ mod contract;
 mod documents;
 mod faults;
 mod grants;
+mod guards;
 mod hooks;
 mod hostile;
 mod http;

@@ -65,6 +65,15 @@ impl Daemon {
         Self::start_in(folder, config, "127.0.0.1:0", Some(zone.to_owned())).await
     }
 
+    /// Starts a daemon that may have so much address space, in kB.
+    pub async fn start_within(config: &str, address_space: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the daemon");
+        let limit = Some(address_space);
+        let (mut daemon, before) = Self::spawn_within(folder, config, "127.0.0.1:0", None, limit);
+        daemon.address = daemon.wait_for_address(before, "listening address=").await;
+        daemon
+    }
+
     /// Starts a daemon, and waits only until it answers: it may still be loading plugins.
     pub async fn starting(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the daemon");
@@ -82,15 +91,36 @@ impl Daemon {
 
     /// Starts the process. The number is how long its log was before.
     fn spawn(folder: TempDir, config: &str, listen: &str, zone: Option<String>) -> (Self, u64) {
+        Self::spawn_within(folder, config, listen, zone, None)
+    }
+
+    fn spawn_within(
+        folder: TempDir,
+        config: &str,
+        listen: &str,
+        zone: Option<String>,
+        address_space: Option<u64>,
+    ) -> (Self, u64) {
         let socket = folder.path().join("admin.sock");
         let config = format!("[server]\nlisten = {listen:?}\nadmin_socket = {socket:?}\n{config}");
         std::fs::write(folder.path().join("sessiond.toml"), config).expect("a configuration");
         let log = File::options().create(true).append(true).open(folder.path().join("log"));
         let log = log.expect("a log");
         let before = log.metadata().map_or(0, |log| log.len());
-        let child = Command::new(program())
+        let mut command = match address_space {
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -v {limit} && exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(limited).arg(program());
+                shell
+            }
+            None => Command::new(program()),
+        };
+        let child = command
             .envs(zone.as_ref().map(|zone| ("TZ", zone)))
             .env("XDG_CACHE_HOME", cache())
+            // Finding the names for the first one takes a second, and a guest's time is over.
+            .env("RUST_LIB_BACKTRACE", "0")
             .args(["serve", "--config"])
             .arg(folder.path().join("sessiond.toml"))
             .stdin(Stdio::null())

@@ -16,6 +16,7 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod replay;
 pub mod scenario;
+pub mod siege;
 pub mod start_up;
 pub mod throughput;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Guests written as WebAssembly text: they need no toolchain, and do what no compiler would.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -12,24 +13,42 @@ fn wit() -> PathBuf {
 
 /// A guest under `tests/hostile`.
 pub fn hostile(name: &str) -> String {
-    read(&format!("hostile/{name}")).replace("  ;; prelude\n", &read("hostile/prelude"))
+    prepared(&read(&format!("hostile/{name}")), &read("hostile/prelude"))
+}
+
+/// A guest under `tests/hostile`, as a component of a world that imports what it wants of WASI.
+pub fn hostile_component(name: &str) -> Vec<u8> {
+    let text = hostile(name);
+    let wanted = text.split("(import \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let wanted: BTreeSet<&str> = wanted.filter(|import| import.starts_with("wasi:")).collect();
+    granting(&text, &Vec::from_iter(wanted))
 }
 
 /// A guest under `tests/grants`, as a component of a world that imports what is named.
 pub fn granted(name: &str, imports: &[&str]) -> Vec<u8> {
     let tools = read("hostile/prelude") + &read("grants/say");
-    let text = read(&format!("grants/{name}")).replace("  ;; prelude\n", &tools);
+    granting(&prepared(&read(&format!("grants/{name}")), &tools), imports)
+}
+
+/// Puts what all guests have into one, and what it does when it allocates into that.
+fn prepared(text: &str, tools: &str) -> String {
+    let own = text.lines().find_map(|line| line.trim().strip_prefix(";; allocating: "));
+    let tools = tools.replacen(";; allocating", own.unwrap_or_default(), 1);
+    text.replace("  ;; prelude\n", &tools)
+}
+
+fn granting(text: &str, imports: &[&str]) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_path(wit()).expect("the WIT package");
-    for file in ["grants/wit/io.wit", "grants/wit/http.wit", "grants/wit/cli.wit"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    for name in ["io", "http", "cli", "clocks", "random", "filesystem"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("grants/wit/{name}.wit"));
         resolve.push_path(path).expect("a package of WASI");
     }
     let imports: String = imports.iter().map(|it| format!("import {it}; ")).collect();
     let world = "include sessiond:plugin/before-append-plugin@0.1.0;";
     let world = format!("package test:guest; world guest {{ {world} {imports} }}");
     let package = resolve.push_str("guest.wit", &world).expect("a world");
-    encode(&text, &resolve, package, "guest")
+    encode(text, &resolve, package, "guest")
 }
 
 fn read(name: &str) -> String {

@@ -138,6 +138,7 @@ fn hook_code(error: &ChainError) -> &'static str {
         ChainError::Failed { kind, .. } => match kind {
             FailureKind::Busy => "plugin_busy",
             FailureKind::TimeOut => "plugin_time_out",
+            FailureKind::Open { .. } | FailureKind::NotLoaded => "plugin_unavailable",
             _ => "plugin_failed",
         },
     }

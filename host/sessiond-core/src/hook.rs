@@ -8,6 +8,7 @@ pub mod chain;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -125,10 +126,23 @@ pub enum FailureKind {
     TimeOut,
     /// It asked for more memory than it may have.
     Memory,
+    /// It returned and set more than it may.
+    Output,
+    /// It read more than it may.
+    Copied,
+    /// It held more handles than it may.
+    Handles,
     /// All its instances are in use, and the wait for one was too long.
     Busy,
     /// It returned what breaks the contract.
     BadAnswer,
+    /// It has failed so often that it is not called for a while.
+    Open {
+        /// When it is worth to ask again.
+        retry_after: Duration,
+    },
+    /// It could not be loaded.
+    NotLoaded,
 }
 
 impl FailureKind {
@@ -139,8 +153,13 @@ impl FailureKind {
             Self::Trap => "trap",
             Self::TimeOut => "time-out",
             Self::Memory => "memory-limit",
+            Self::Output => "output-limit",
+            Self::Copied => "copied-limit",
+            Self::Handles => "handle-limit",
             Self::Busy => "busy",
             Self::BadAnswer => "bad-answer",
+            Self::Open { .. } => "breaker-open",
+            Self::NotLoaded => "not-loaded",
         }
     }
 }

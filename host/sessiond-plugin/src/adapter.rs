@@ -21,12 +21,19 @@ use crate::alive::Alive;
 use crate::error::CallError;
 use crate::instance::{Answer, PluginInstance, Request};
 use crate::limits::LimitError;
+use crate::output::cut;
 use crate::plugin::{Interface, Plugin};
-use crate::slot::PluginSlot;
+use crate::slot::{Absent, PluginSlot};
 
 /// How long past its deadline a call may go on before it is dropped from outside: the guest is
 /// stopped from inside at its next tick, unless it waits in the host.
 const SLACK: Duration = Duration::from_millis(50);
+
+/// How much is kept of the report of the last failure, in bytes.
+const MAX_REPORT: usize = 2048;
+
+/// How wasmtime says that a guest handed over more than it may. The error has no type of its own.
+const TOO_MUCH: &str = "too much data is being copied";
 
 impl Plugin {
     /// Calls the guest, within all its limits.
@@ -38,7 +45,7 @@ impl Plugin {
     ) -> Result<Answer, HookError> {
         let interface = request.interface();
         let begin = Instant::now();
-        let answer = self.run(call, subject, request).await;
+        let answer = self.pass(call, subject, request).await;
         let outcome = match &answer {
             Ok(Answer::Rejected(_)) => "rejected",
             Ok(_) => "ok",
@@ -60,15 +67,44 @@ impl Plugin {
         }
     }
 
+    /// Calls it, unless it has failed so often that its breaker is open. Who waited for an instance
+    /// in vain says nothing about the guest.
+    async fn pass(
+        self: &Arc<Self>,
+        call: &CallContext,
+        subject: &Subject,
+        request: Request,
+    ) -> Result<Answer, HookError> {
+        let breaker = request.interface().of(&self.breakers).as_ref();
+        let Some(breaker) = breaker.filter(|_| call.purpose != Purpose::Trial) else {
+            return self.run(call, subject, request).await;
+        };
+        let passage = breaker.admit(Instant::now()).map_err(|retry_after| {
+            let message = format!("breaker-open: it is tried again in {retry_after:?}");
+            HookError::failed(FailureKind::Open { retry_after }, CallError { message })
+        })?;
+        let answer = self.run(call, subject, request).await;
+        match &answer {
+            Err(HookError::Failed { kind: FailureKind::Busy, .. }) => {}
+            Err(HookError::Failed { kind, source }) => {
+                let how = format!("{}: {source}", kind.name());
+                passage.fail(Instant::now(), cut(&how, MAX_REPORT).to_owned());
+            }
+            Ok(_) | Err(HookError::Rejected(_)) => passage.succeed(),
+        }
+        answer
+    }
+
     async fn run(
         self: &Arc<Self>,
         call: &CallContext,
         subject: &Subject,
         request: Request,
     ) -> Result<Answer, HookError> {
-        let place = self.pool.place().await;
+        let interface = request.interface();
+        let place = self.pool.place(interface).await;
         let place = place.map_err(|busy| HookError::failed(FailureKind::Busy, busy))?;
-        let time = self.code.settings.limits.time_of(request.interface());
+        let time = self.code.settings.limits.of(interface).time;
         let deadline = Instant::now() + time;
         let runtime = self.engine.runtime();
         let runtime =
@@ -112,7 +148,8 @@ impl Plugin {
                 )
             })?,
         };
-        let answer = instance.serve(call, subject, deadline, request).await;
+        let limits = self.code.settings.limits.of(request.interface());
+        let answer = instance.serve(call, subject, deadline, limits, request).await;
         let answer = answer.map_err(|error| failed(&error, &mut instance));
         self.pool.give_back(subject.app(), instance);
         answer
@@ -131,6 +168,7 @@ fn failure_kind(error: &wasmtime::Error, otherwise: FailureKind) -> FailureKind 
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => FailureKind::TimeOut,
         Some(_) => FailureKind::Trap,
+        None if error.root_cause().to_string().starts_with(TOO_MUCH) => FailureKind::Output,
         None => otherwise,
     }
 }
@@ -166,12 +204,32 @@ impl Hooks {
         subject: &Subject,
         request: Request,
     ) -> Result<Answer, HookError> {
-        self.0.current().call(call, subject, request).await
+        let interface = request.interface();
+        match self.0.current().filter(|plugin| plugin.exports(interface)) {
+            Some(plugin) => plugin.call(call, subject, request).await,
+            None => {
+                let message = "not-loaded: `sessiond plugin list` says why".to_owned();
+                Err(HookError::failed(FailureKind::NotLoaded, CallError { message }))
+            }
+        }
+    }
+
+    fn policy(&self) -> OnError {
+        match (self.0.current(), self.0.absent()) {
+            (Some(plugin), _) => plugin.settings().on_error,
+            (None, Absent::Reject) => OnError::Reject,
+            (None, Absent::Skip) => OnError::Skip,
+        }
     }
 
     fn moments_of(&self, before: Interface, after: Interface) -> Moments {
-        let plugin = self.0.current();
-        Moments { before: plugin.exports(before), after: plugin.exports(after) }
+        match self.0.current() {
+            Some(plugin) => {
+                Moments { before: plugin.exports(before), after: plugin.exports(after) }
+            }
+            // Nobody knows what it exports: what it might guard is refused before it happens.
+            None => Moments { before: self.0.absent() == Absent::Reject, after: false },
+        }
     }
 }
 
@@ -192,7 +250,7 @@ impl AppendHook for Hooks {
     }
 
     fn on_error(&self) -> OnError {
-        self.0.current().settings().on_error
+        self.policy()
     }
 
     async fn before_append(
@@ -228,7 +286,7 @@ impl GetHook for Hooks {
     }
 
     fn on_error(&self) -> OnError {
-        self.0.current().settings().on_error
+        self.policy()
     }
 
     async fn before_get(
@@ -269,6 +327,9 @@ impl Summarizer for Hooks {
         view: SessionView,
         job: SummaryJob,
     ) -> Result<bool, HookError> {
+        if self.0.current().is_none() && self.0.absent() == Absent::Skip {
+            return Ok(false);
+        }
         match self.call(call, subject, Request::ShouldSummarize(view, job)).await? {
             Answer::Due(due) => Ok(due),
             _ => Err(mixed_up()),

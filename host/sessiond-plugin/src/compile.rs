@@ -314,7 +314,8 @@ mod tests {
     /// compiles is kept too.
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_child_that_does_not_compile_is_done_without() {
-        let config = EngineConfig { max_instances: 1, max_memory: 1 << 20, threads: 1 };
+        let config =
+            EngineConfig { max_instances: 1, reserved: 0, max_memory: 1 << 20, threads: 1 };
         let engine = std::sync::Arc::new(PluginEngine::new(config).unwrap());
         for (program, args) in [("/no/such/program", ""), ("true", ""), ("false", ""), ("cat", "-")]
         {

@@ -4,6 +4,7 @@
 //! tick, and on the daemon's runtime that would hold up its timers and its health checks. The ticker
 //! is a thread, since a task would wait behind the guests that it is to interrupt (P5).
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use wasmtime::{
 
 use crate::error::PluginError;
 use crate::limits::Limits;
+use crate::places::Census;
 
 /// How often guests are interrupted to look at the clock and let others run.
 const TICK: Duration = Duration::from_millis(5);
@@ -31,8 +33,10 @@ const SPARE_INSTANCES: u32 = 4;
 /// How much room the engine needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// The most instances at a time, over all plugins.
+    /// The most instances at a time, over all plugins and apps.
     pub max_instances: usize,
+    /// How many of them are kept for plugins: one for the hooks of each, and one for its summarizer.
+    pub reserved: usize,
     /// The most memory of any instance, in bytes.
     pub max_memory: usize,
     /// Threads on which guests run.
@@ -42,7 +46,9 @@ pub struct EngineConfig {
 impl EngineConfig {
     /// For one plugin with these limits, which one thread runs.
     pub fn of_one(limits: &Limits) -> Self {
-        Self { max_instances: limits.max_instances, max_memory: limits.memory, threads: 1 }
+        let reserved = 2;
+        let max_instances = limits.max_instances + reserved;
+        Self { max_instances, reserved, max_memory: limits.memory, threads: 1 }
     }
 }
 
@@ -63,6 +69,7 @@ pub enum Allocation {
 pub struct PluginEngine {
     engine: Engine,
     allocation: Allocation,
+    census: Arc<Census>,
     // Taken when dropped.
     runtime: Option<Runtime>,
 }
@@ -81,12 +88,24 @@ impl PluginEngine {
             .enable_all()
             .build()
             .map_err(|error| PluginError::Engine(error.into()))?;
-        Ok(Self { engine, allocation, runtime: Some(runtime) })
+        let census = Arc::new(Census::new(config.max_instances, config.reserved));
+        Ok(Self { engine, allocation, census, runtime: Some(runtime) })
     }
 
     /// How instances get their memory.
     pub fn allocation(&self) -> Allocation {
         self.allocation
+    }
+
+    /// Ends instances that were idle for longer than their plugins keep them. To be called now and
+    /// then.
+    pub fn tidy(&self) {
+        self.census.tidy();
+    }
+
+    /// All instances of the process.
+    pub(crate) fn census(&self) -> &Arc<Census> {
+        &self.census
     }
 
     pub(crate) fn wasmtime(&self) -> &Engine {
@@ -166,9 +185,12 @@ fn try_allocation(config: &EngineConfig, allocation: Allocation) -> wasmtime::Re
         wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     }
     let engine = Engine::new(&wasmtime)?;
-    // On demand nothing is reserved before the first memory.
+    // On demand nothing is reserved before there are memories: all that there may be must fit.
     let mut store = Store::new(&engine, ());
-    wasmtime::Memory::new(&mut store, MemoryType::new(1, None))?;
+    let memories = if allocation == Allocation::Pooling { 1 } else { config.max_instances.max(1) };
+    for _ in 0..memories {
+        wasmtime::Memory::new(&mut store, MemoryType::new(1, None))?;
+    }
     Ok(engine)
 }
 

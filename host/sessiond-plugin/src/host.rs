@@ -13,9 +13,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use crate::alive::Alive;
 use crate::grants::Grants;
 use crate::import::http::HttpState;
-use crate::limits::Meter;
+use crate::limits::{CallLimits, Meter, Spent};
 use crate::output::{Output, Stream};
 use crate::rows::{EventRow, Row, Rows, StaleHandle};
+
+/// The most random bytes that a guest gets at once.
+const MAX_RANDOM: u64 = 64 * 1024;
+/// The most handles of WASI (streams, timers, requests) that an instance holds.
+pub(crate) const MAX_WASI_HANDLES: usize = 1_000;
 
 /// The data of a wasmtime store.
 pub(crate) struct Host {
@@ -23,6 +28,9 @@ pub(crate) struct Host {
     pub(crate) table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) rows: Rows,
+    pub(crate) spent: Spent,
+    /// Handles of WASI that the guest held when its last call ended.
+    pub(crate) leaked: usize,
     pub(crate) output: Output,
     pub(crate) call: CallContext,
     pub(crate) deadline: Instant,
@@ -43,12 +51,17 @@ impl Host {
         let output = Output::new(plugin.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
+        wasi.max_random_size(MAX_RANDOM);
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_WASI_HANDLES);
         Self {
             wasi: wasi.build(),
-            table: ResourceTable::new(),
+            table,
             meter: Meter::new(memory),
             rows: Rows::default(),
+            spent: Spent::begin(CallLimits::default()),
+            leaked: 0,
             output,
             call: CallContext::new(Purpose::Trial, ""),
             deadline: Instant::now(),

@@ -3,6 +3,7 @@
 mod call;
 mod chat;
 mod config;
+mod copied;
 mod event;
 pub(crate) mod http;
 mod keyvalue;

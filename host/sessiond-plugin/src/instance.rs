@@ -15,12 +15,16 @@ use wasmtime::component::{Instance, Resource};
 use crate::bindings::exports::sessiond::plugin as exports;
 use crate::bindings::sessiond::plugin::types;
 use crate::host::Host;
+use crate::limits::{CallLimits, Spent};
 use crate::output::cut;
 use crate::plugin::{ExportedIndices, Interface};
 use crate::rows::{EventRow, Row, StaleHandle, SummaryRow};
 
 /// The longest text of a rejection, in bytes.
 const MAX_REJECTION: usize = 1024;
+/// What a guest may hand over in one call of a function beyond `limits.output`: wasmtime counts what
+/// lists take in the host as well as texts.
+const LIFTED: usize = 1024 * 1024;
 
 /// What a guest is asked.
 #[derive(Debug)]
@@ -121,6 +125,7 @@ impl PluginInstance {
         call: &CallContext,
         subject: &Subject,
         deadline: Instant,
+        limits: &CallLimits,
         request: Request,
     ) -> wasmtime::Result<Answer> {
         self.poisoned = true;
@@ -129,10 +134,14 @@ impl PluginInstance {
         host.call = call.clone();
         subject.app().clone_into(&mut host.app);
         host.deadline = deadline;
-        host.output.begin(call.request_id.clone(), subject.to_string());
+        host.output.begin(call.request_id.clone(), subject.to_string(), limits);
+        host.spent = Spent::begin(*limits);
+        self.store.set_hostcall_fuel(limits.output.saturating_add(LIFTED));
         self.store.set_epoch_deadline(1);
         let answer = self.dispatch(subject, request).await;
-        self.store.data_mut().rows.clear();
+        let host = self.store.data_mut();
+        host.rows.clear();
+        host.leaked = host.table.iter_mut().count();
         let answer = answer?;
         self.store.data_mut().output.end();
         self.poisoned = false;

@@ -6,6 +6,7 @@
 //! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
 
 pub mod adapter;
+pub mod breaker;
 pub mod budget;
 pub mod cache;
 pub mod compile;
@@ -26,10 +27,12 @@ mod alive;
 mod artifact;
 mod bindings;
 mod host;
+mod idle;
 mod import;
 mod instance;
 mod offer;
 mod output;
+mod places;
 mod pool;
 mod rows;
 mod trial;

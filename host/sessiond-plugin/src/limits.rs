@@ -15,32 +15,67 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 pub struct Limits {
     /// The most linear memory of an instance, in bytes, over all its memories.
     pub memory: usize,
-    /// The longest that a hook may take, by the clock, instantiation and waiting included.
-    pub time: Duration,
-    /// The longest that a call of the summarizer may take.
-    pub summarizer_time: Duration,
-    /// The longest that a call may wait for an instance.
-    pub queue_wait: Duration,
     /// The most instances, over all apps.
     pub max_instances: usize,
+    /// How long an instance is kept that nobody calls.
+    pub idle_after: Duration,
+    /// The limits of a call to each interface, in the order of [`Interface::ALL`].
+    pub calls: [CallLimits; 5],
+}
+
+/// The limits of a call, and of calls to the same interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// The longest that a call may take, by the clock, instantiation included.
+    pub time: Duration,
+    /// The longest that a call may wait for an instance.
+    pub queue_wait: Duration,
+    /// The most calls at a time.
+    pub concurrency: usize,
+    /// The most that a call may return, set and add, in bytes.
+    pub output: usize,
+    /// The most text that a call may have copied into the guest, in bytes.
+    pub copied: usize,
+    /// The most that a call may log, in bytes.
+    pub log_size: usize,
+    /// The most lines that a call may log.
+    pub log_lines: usize,
+    /// The most handles that a call may hold at a time. What it is given counts, and is given always.
+    pub handles: usize,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(2),
+            queue_wait: Duration::from_secs(1),
+            concurrency: 4,
+            output: 16 * 1024 * 1024,
+            copied: 64 * 1024 * 1024,
+            log_size: 64 * 1024,
+            log_lines: 1_000,
+            handles: 10_000,
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let hook = CallLimits::default();
+        let summarizer = CallLimits { time: Duration::from_secs(30), ..hook };
         Self {
             memory: 64 * 1024 * 1024,
-            time: Duration::from_secs(2),
-            summarizer_time: Duration::from_secs(30),
-            queue_wait: Duration::from_secs(1),
             max_instances: 4,
+            idle_after: Duration::from_secs(300),
+            calls: [hook, hook, hook, hook, summarizer],
         }
     }
 }
 
 impl Limits {
-    /// The time limit of a call to an interface.
-    pub fn time_of(&self, interface: Interface) -> Duration {
-        if interface == Interface::Summarizer { self.summarizer_time } else { self.time }
+    /// The limits of a call to an interface.
+    pub fn of(&self, interface: Interface) -> &CallLimits {
+        interface.of(&self.calls)
     }
 }
 
@@ -53,6 +88,16 @@ pub(crate) enum LimitError {
     Table { asked: usize },
     #[error("time-out: the call ran past `limits.time`")]
     Time,
+    #[error(
+        "output-limit: {asked} bytes returned and set in a call, {limit} allowed by `limits.output`"
+    )]
+    Output { asked: usize, limit: usize },
+    #[error(
+        "copied-limit: {asked} bytes of text read in a call, {limit} allowed by `limits.copied`"
+    )]
+    Copied { asked: usize, limit: usize },
+    #[error("handle-limit: {asked} handles held in a call, {limit} allowed by `limits.handles`")]
+    Handles { asked: usize, limit: usize },
 }
 
 impl LimitError {
@@ -60,7 +105,54 @@ impl LimitError {
         match self {
             Self::Memory { .. } | Self::Table { .. } => FailureKind::Memory,
             Self::Time => FailureKind::TimeOut,
+            Self::Output { .. } => FailureKind::Output,
+            Self::Copied { .. } => FailureKind::Copied,
+            Self::Handles { .. } => FailureKind::Handles,
         }
+    }
+}
+
+/// What a call has used of its limits.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    output: usize,
+    copied: usize,
+    limits: CallLimits,
+}
+
+impl Spent {
+    /// Nothing yet.
+    pub(crate) fn begin(limits: CallLimits) -> Self {
+        Self { output: 0, copied: 0, limits }
+    }
+
+    /// Counts what a guest returns, sets or adds.
+    pub(crate) fn put(&mut self, bytes: usize) -> Result<(), LimitError> {
+        let (asked, limit) = (self.output.saturating_add(bytes), self.limits.output);
+        if asked > limit {
+            return Err(LimitError::Output { asked, limit });
+        }
+        self.output = asked;
+        Ok(())
+    }
+
+    /// Counts what is copied into a guest.
+    pub(crate) fn copy(&mut self, bytes: usize) -> Result<(), LimitError> {
+        let (asked, limit) = (self.copied.saturating_add(bytes), self.limits.copied);
+        if asked > limit {
+            return Err(LimitError::Copied { asked, limit });
+        }
+        self.copied = asked;
+        Ok(())
+    }
+
+    /// Whether a guest that holds some handles may have more.
+    pub(crate) fn hold(&self, held: usize, more: usize) -> Result<(), LimitError> {
+        let (asked, limit) = (held.saturating_add(more), self.limits.handles);
+        if asked > limit {
+            return Err(LimitError::Handles { asked, limit });
+        }
+        Ok(())
     }
 }
 
@@ -128,5 +220,16 @@ mod tests {
         ));
         assert!(meter.memory_growing(60, 100, None).unwrap());
         assert_eq!(meter.memory(), 100);
+    }
+
+    #[test]
+    fn what_a_call_uses_is_added_up() {
+        let limits = CallLimits { output: 10, copied: 20, handles: 2, ..CallLimits::default() };
+        let mut spent = Spent::begin(limits);
+        assert!(spent.put(10).is_ok() && spent.copy(15).is_ok() && spent.hold(1, 1).is_ok());
+        assert_eq!(spent.put(1).unwrap_err().kind(), FailureKind::Output);
+        assert_eq!(spent.copy(6).unwrap_err().kind(), FailureKind::Copied);
+        assert_eq!(spent.hold(2, 1).unwrap_err().kind(), FailureKind::Handles);
+        assert!(spent.copy(5).is_ok(), "what was refused is not counted");
     }
 }

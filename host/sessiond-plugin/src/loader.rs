@@ -9,13 +9,14 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::alive::Alive;
 use crate::bindings::sessiond::plugin as imports;
+use crate::breaker::Breaker;
 use crate::compile::{Compiler, Origin};
 use crate::contract::Surface;
 use crate::engine::PluginEngine;
 use crate::error::PluginError;
 use crate::host::Host;
 use crate::offer;
-use crate::plugin::{ExportedIndices, Plugin, PluginCode, PluginSettings};
+use crate::plugin::{ExportedIndices, Interface, Plugin, PluginCode, PluginSettings};
 use crate::pool::InstancePool;
 use crate::signature::Requirements;
 
@@ -170,12 +171,16 @@ impl PluginLoader {
             PluginError::Contract { problems }
         })?;
         let exported = ExportedIndices::find(&pre);
-        let pool = InstancePool::new(settings.limits, settings.isolation);
+        let pool = InstancePool::new(&settings, self.engine.census().clone());
+        let breakers = Interface::ALL.map(|it| {
+            let breaker = || Breaker::new(&settings.name, it, settings.breaker);
+            exported.has(it).then(breaker)
+        });
         let (sha256, size) = (file.sha256, file.bytes.len());
         let imports = surface.imports;
         let code = PluginCode { settings, sha256, size, imports, pre, exported };
         let _alive = Alive::plugin(&code.settings.name);
-        Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone(), _alive }))
+        Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone(), breakers, _alive }))
     }
 }
 

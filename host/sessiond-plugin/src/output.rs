@@ -7,10 +7,10 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::limits::CallLimits;
+
 /// The longest line, in bytes; the rest of it is cut.
 const MAX_LINE: usize = 4 * 1024;
-/// The most that one call may log, in bytes; the rest is dropped and counted.
-const MAX_PER_CALL: usize = 64 * 1024;
 /// How much of the standard error is kept for the report of a failure, in bytes.
 const TAIL: usize = 4 * 1024;
 
@@ -35,7 +35,9 @@ struct Inner {
     plugin: Arc<str>,
     request_id: Arc<str>,
     session: String,
+    /// What the call may still log, in bytes and lines; the rest is dropped and counted.
     room: usize,
+    lines: usize,
     dropped: usize,
     /// The lines that were begun on the standard output and error.
     out: String,
@@ -49,7 +51,8 @@ impl Output {
             plugin,
             request_id: "".into(),
             session: String::new(),
-            room: MAX_PER_CALL,
+            room: 0,
+            lines: 0,
             dropped: 0,
             out: String::new(),
             err: String::new(),
@@ -63,11 +66,12 @@ impl Output {
     }
 
     /// Begins a call: its lines are marked with it, and have room of their own.
-    pub(crate) fn begin(&self, request_id: Arc<str>, session: String) {
+    pub(crate) fn begin(&self, request_id: Arc<str>, session: String, limits: &CallLimits) {
         let mut inner = self.lock();
         inner.request_id = request_id;
         inner.session = session;
-        inner.room = MAX_PER_CALL;
+        inner.room = limits.log_size;
+        inner.lines = limits.log_lines;
         inner.tail.clear();
     }
 
@@ -104,11 +108,13 @@ impl Output {
 impl Inner {
     fn log(&mut self, level: Level, message: &str) {
         let line = cut(message, MAX_LINE);
-        if line.len() > self.room {
+        if line.len() > self.room || self.lines == 0 {
             self.dropped += message.len();
             return;
         }
         self.room -= line.len();
+        self.lines -= 1;
+        self.dropped += message.len() - line.len();
         // `?` escapes control characters, so a guest cannot forge lines of the log.
         let (plugin, session, request_id) = (&*self.plugin, &*self.session, &*self.request_id);
         match level {
@@ -152,8 +158,9 @@ impl Inner {
             rest = after;
         }
         let begun = self.begun(stream);
-        let room = MAX_LINE.saturating_sub(begun.len());
-        begun.push_str(cut(rest, room));
+        let kept = cut(rest, MAX_LINE.saturating_sub(begun.len()));
+        begun.push_str(kept);
+        self.dropped += rest.len() - kept.len();
     }
 }
 
@@ -231,7 +238,7 @@ mod tests {
     #[test]
     fn the_tail_is_the_last_of_what_was_written() {
         let output = Output::new("p".into());
-        output.begin("r".into(), "s".to_owned());
+        output.begin("r".into(), "s".to_owned(), &CallLimits::default());
         let mut stream = output.stream(Stream::Err);
         for _ in 0..1000 {
             stream.write(Bytes::from_static("0123456789é".as_bytes())).unwrap();

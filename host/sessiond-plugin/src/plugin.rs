@@ -9,6 +9,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::alive::Alive;
 use crate::bindings::exports::sessiond::plugin as exports;
+use crate::breaker::{Breaker, BreakerRule, BreakerState};
 use crate::engine::PluginEngine;
 use crate::grants::Grants;
 use crate::host::Host;
@@ -47,6 +48,18 @@ impl Interface {
         }
     }
 
+    /// Its own of what there is for each, in the order of [`Interface::ALL`].
+    pub fn of<T>(self, each: &[T; 5]) -> &T {
+        let [before_append, after_append, before_get, after_get, summarizer] = each;
+        match self {
+            Self::BeforeAppend => before_append,
+            Self::AfterAppend => after_append,
+            Self::BeforeGet => before_get,
+            Self::AfterGet => after_get,
+            Self::Summarizer => summarizer,
+        }
+    }
+
     /// Several names, for a sentence.
     pub fn names(interfaces: &[Self]) -> String {
         interfaces.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ")
@@ -79,6 +92,8 @@ pub struct PluginSettings {
     pub isolation: Isolation,
     /// What happens to a request when it fails.
     pub on_error: OnError,
+    /// When it is not called for a while.
+    pub breaker: BreakerRule,
     /// The largest event after edits, in bytes.
     pub max_event_size: usize,
     /// What it may import beyond what all may.
@@ -91,7 +106,22 @@ pub struct Plugin {
     pub(crate) code: PluginCode,
     pub(crate) pool: InstancePool,
     pub(crate) engine: Arc<PluginEngine>,
+    /// One for each interface that it exports.
+    pub(crate) breakers: [Option<Breaker>; 5],
     pub(crate) _alive: Alive,
+}
+
+/// How calls to an interface of a plugin fare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The interface.
+    pub interface: Interface,
+    /// What happens to calls.
+    pub breaker: BreakerState,
+    /// How many have failed in a row.
+    pub failures: u64,
+    /// How the last one failed that did, for the operator: it may quote what the guest wrote.
+    pub last_failure: Option<String>,
 }
 
 /// What it takes to start an instance.
@@ -142,6 +172,24 @@ impl Plugin {
     /// The interfaces that it exports.
     pub fn interfaces(&self) -> Vec<Interface> {
         Interface::ALL.into_iter().filter(|it| self.exports(*it)).collect()
+    }
+
+    /// How calls to its interfaces fare.
+    pub fn health(&self) -> Vec<Health> {
+        let breakers = Interface::ALL.into_iter().zip(&self.breakers);
+        let health = breakers.filter_map(|(interface, breaker)| {
+            let breaker = breaker.as_ref()?;
+            let (failures, last_failure) = breaker.failures();
+            Some(Health { interface, breaker: breaker.state(), failures, last_failure })
+        });
+        health.collect()
+    }
+
+    /// Makes it the one whose state is shown.
+    pub(crate) fn begin(&self) {
+        for breaker in self.breakers.iter().flatten() {
+            breaker.begin();
+        }
     }
 
     /// Whether it exports an interface.

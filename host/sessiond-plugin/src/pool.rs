@@ -3,18 +3,18 @@
 //! A pool gives speed: a warm call costs a few microseconds, a fresh instance up to a millisecond.
 //! What it takes away is a clean memory for every call, which `isolation = "call"` gives back. An
 //! instance ends its life after a trap, a time-out or a request that went away; after many calls;
-//! when it holds too many handles or much of its memory; and when its place is wanted by another
-//! app.
+//! when it holds too many handles or much of its memory; when nobody calls it; and when its place is
+//! wanted by another app.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use crate::host::MAX_WASI_HANDLES;
+use crate::idle::IdleList;
 use crate::instance::PluginInstance;
 use crate::limits::Limits;
-use crate::plugin::Isolation;
+use crate::places::{Busy, Census, Place, Places};
+use crate::plugin::{Interface, Isolation, PluginSettings};
 
 /// An instance retires after this many calls: languages leak a little in each.
 const MAX_CALLS: u64 = 10_000;
@@ -26,38 +26,19 @@ const MAX_GIVEN: u32 = 1 << 30;
 /// The idle instances of a plugin, and the right to have more.
 #[derive(Debug)]
 pub(crate) struct InstancePool {
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     limits: Limits,
     isolation: Isolation,
-    /// Another plugin has taken over: nothing is kept any more.
-    retired: AtomicBool,
-    /// Longest idle first.
-    idle: Mutex<VecDeque<Idle>>,
-}
-
-struct Idle {
-    app: String,
-    instance: PluginInstance,
-}
-
-impl std::fmt::Debug for Idle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Idle").field("app", &self.app).finish_non_exhaustive()
-    }
-}
-
-/// No instance became free in time.
-#[derive(Debug, thiserror::Error)]
-#[error("busy: all {max} instances stayed in use for the {waited:?} of `limits.queue_wait`")]
-pub(crate) struct Busy {
-    max: usize,
-    waited: std::time::Duration,
+    idle: Arc<IdleList>,
 }
 
 impl InstancePool {
-    pub(crate) fn new(limits: Limits, isolation: Isolation) -> Self {
-        let places = Arc::new(Semaphore::new(limits.max_instances));
-        Self { places, limits, isolation, retired: AtomicBool::new(false), idle: Mutex::default() }
+    pub(crate) fn new(settings: &PluginSettings, census: Arc<Census>) -> Self {
+        let PluginSettings { name, limits, isolation, .. } = settings;
+        let idle = Arc::new(IdleList::new(name, limits.idle_after));
+        census.watch(&idle);
+        let places = Arc::new(Places::new(limits, census));
+        Self { places, limits: *limits, isolation: *isolation, idle }
     }
 
     /// Takes over the places of another pool, so that both together have no more than one.
@@ -67,56 +48,53 @@ impl InstancePool {
 
     /// Ends its idle instances, and keeps no more.
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
-        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(idle);
+        self.idle.close();
     }
 
-    /// Waits for the right to run an instance. It ends when the permit is dropped.
-    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Busy> {
-        let Limits { queue_wait, max_instances, .. } = self.limits;
-        let permit = tokio::time::timeout(queue_wait, self.places.clone().acquire_owned()).await;
-        match permit {
-            Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(Busy { max: max_instances, waited: queue_wait }),
-        }
+    /// Waits for the right to run an instance for a call to an interface.
+    pub(crate) async fn place(&self, interface: Interface) -> Result<Place, Busy> {
+        self.places.place(interface, &self.limits).await
     }
 
     /// Takes an idle instance of the app. Without one, the caller may start another: if the idle
     /// ones take up all places, the longest idle makes room.
     pub(crate) fn take(&self, app: &str) -> Option<PluginInstance> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = idle.iter().rposition(|it| it.app == app) {
-            return idle.remove(at).map(|it| it.instance);
+        if let Some(instance) = self.idle.take(app) {
+            return Some(instance);
         }
-        // Running instances hold permits; the caller's is one of them.
-        let running = self.limits.max_instances.saturating_sub(self.places.available_permits());
-        if idle.len() + running > self.limits.max_instances {
-            idle.pop_front();
+        // Running instances hold places; the caller's is one of them.
+        if self.idle.len() + self.places.taken() > self.limits.max_instances {
+            self.idle.end_oldest();
         }
+        self.places.census().make_room();
         None
     }
 
     /// Takes an instance back after a call, unless it is to retire.
     pub(crate) fn give_back(&self, app: &str, instance: PluginInstance) {
-        if self.isolation == Isolation::Call || self.retires(&instance) {
-            return;
+        match self.retires(&instance) {
+            Some(reason) => self.idle.count(reason, 1),
+            None => self.idle.keep(app, instance, Instant::now()),
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.retired.load(Ordering::SeqCst) {
-            return;
-        }
-        idle.push_back(Idle { app: app.to_owned(), instance });
     }
 
-    fn retires(&self, instance: &PluginInstance) -> bool {
-        let (rows, meter) = (&instance.host().rows, &instance.host().meter);
-        instance.is_poisoned()
-            || instance.calls() >= MAX_CALLS
-            || rows.held() >= MAX_HELD
-            || rows.given() >= MAX_GIVEN
+    /// Why an instance is not used again.
+    fn retires(&self, instance: &PluginInstance) -> Option<&'static str> {
+        let host = instance.host();
+        let held = host.rows.held() >= MAX_HELD || host.rows.given() >= MAX_GIVEN;
+        if instance.is_poisoned() {
+            Some("failed")
+        } else if self.isolation == Isolation::Call {
+            Some("isolation")
+        } else if instance.calls() >= MAX_CALLS {
+            Some("calls")
+        } else if held || host.leaked >= MAX_WASI_HANDLES / 2 {
+            Some("handles")
+        } else if host.meter.memory() > self.limits.memory / 4 * 3 {
             // Guests' memory never shrinks: one large event, and it stays large.
-            || meter.memory() > self.limits.memory / 4 * 3
+            Some("memory")
+        } else {
+            None
+        }
     }
 }

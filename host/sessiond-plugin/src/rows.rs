@@ -78,9 +78,16 @@ impl Rows {
         Resource::new_own(number)
     }
 
-    /// Notes that a guest no longer holds a handle: it dropped it, or gave it back. The row stays.
-    pub(crate) fn release(&mut self) {
+    /// Notes that a guest no longer holds a handle: it dropped it, or gave it away. What it was for
+    /// stays: an edited event of a session is the session's.
+    pub(crate) fn release(&mut self, number: u32) {
         self.held = self.held.saturating_sub(1);
+        self.rows.remove(&number);
+    }
+
+    /// How many handles of this call the guest holds.
+    pub(crate) fn live(&self) -> usize {
+        self.rows.len()
     }
 
     /// How many handles the guest holds.
@@ -113,7 +120,7 @@ impl Rows {
 
     /// Takes a row that the guest gave back.
     pub(crate) fn take(&mut self, number: u32) -> Result<Row, StaleHandle> {
-        self.release();
+        self.held = self.held.saturating_sub(1);
         self.rows.remove(&number).ok_or(StaleHandle)
     }
 

@@ -16,6 +16,7 @@ use sessiond_core::workers::lanes::journal::Journal;
 use sessiond_core::workers::lanes::{Lanes, Left};
 use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
+use sessiond_plugin::engine::PluginEngine;
 use sessiond_redis::RedisStore;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,9 @@ use crate::reload::Reloader;
 
 /// How often the store puts things in order.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often instances are looked at that nobody calls.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// The daemon, ready to serve.
 #[derive(Debug)]
@@ -127,6 +131,9 @@ impl App {
         background.spawn(reload_at(hangup, self.plugins.reloader.clone(), stop.clone()));
         if let Some(reloader) = &self.plugins.reloader {
             background.spawn(reloader.clone().watch(stop.clone()));
+        }
+        if let Some(engine) = &self.plugins.engine {
+            background.spawn(tidy(engine.clone(), stop.clone()));
         }
         let admin = admin.map(|listener| {
             let router = admin_router(api.clone());
@@ -260,6 +267,16 @@ async fn reload_at(mut hangup: Signal, reloader: Option<Arc<Reloader>>, stop: Ca
                 () = reloader.reload_all() => {}
                 () = stop.cancelled() => return,
             }
+        }
+    }
+}
+
+/// Ends instances of plugins that nobody calls any more.
+async fn tidy(engine: Arc<PluginEngine>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => engine.tidy(),
+            () = stop.cancelled() => return,
         }
     }
 }

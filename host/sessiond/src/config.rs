@@ -4,6 +4,7 @@
 
 mod cache;
 mod grants;
+mod limits;
 mod models;
 mod persist;
 mod plugins;
@@ -17,6 +18,7 @@ mod trust;
 
 pub use cache::{CacheFolder, PluginCacheConfig};
 pub use grants::GrantsConfig;
+pub use limits::Ceilings;
 pub use models::ModelConfig;
 pub use persist::{JournalConfig, PersistConfig};
 pub use plugins::{HookLists, PluginConfig};
@@ -52,6 +54,10 @@ pub struct Config {
     pub summary: SummaryConfig,
     /// The plugins.
     pub plugins: Vec<PluginConfig>,
+    /// The most that any of them gets.
+    pub ceilings: Ceilings,
+    /// How many instances are kept for plugins, each for one of them.
+    pub reserved_instances: usize,
     /// Where compiled plugins are kept.
     pub plugin_cache: PluginCacheConfig,
     /// The models that plugins may ask.
@@ -103,8 +109,11 @@ impl Config {
             let hooks = plugins::read_hooks(root.section("hooks"));
             let summary = summary::read(root.section("summary"));
             let keys = trust::read(root.section("trust"));
-            let plugins = plugins::read(&root, &keys);
+            let ceilings = limits::read_ceilings(root.section("plugin_limits"));
+            let mut plugins = plugins::read(&root, &keys, &ceilings);
             plugins::check_names(&document, &plugins, &hooks, &summary);
+            let reserved_instances =
+                limits::share(&document, &ceilings, &mut plugins, &hooks, &summary);
             let plugin_cache = cache::read(root.section("plugin_cache"));
             let models = models::read(&root, &mut warnings);
             grants::check_models(&document, &plugins, &models);
@@ -120,6 +129,8 @@ impl Config {
                 hooks,
                 summary,
                 plugins,
+                ceilings,
+                reserved_instances,
                 plugin_cache,
                 models,
                 telemetry,
@@ -127,6 +138,7 @@ impl Config {
                 warnings,
             }
         };
+        warnings.extend(document.lowered());
         Ok(Self { resolved: document.finish()?, warnings, ..config })
     }
 

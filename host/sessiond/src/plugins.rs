@@ -38,6 +38,8 @@ pub struct LoadedPlugins {
     pub summarizer: Option<Hooks>,
     /// Who reloads them, if there are any.
     pub reloader: Option<Arc<Reloader>>,
+    /// What runs them, if there are any.
+    pub engine: Option<Arc<PluginEngine>>,
 }
 
 /// Loads every plugin, tries each of its hooks that a list names, and fills the lists. `own` is where
@@ -54,33 +56,37 @@ pub(crate) async fn load_plugins(
     if config.plugins.is_empty() {
         return Ok(LoadedPlugins::default());
     }
-    let engine = Arc::new(PluginEngine::new(engine_config(&config.plugins))?);
+    let engine = Arc::new(PluginEngine::new(engine_config(config))?);
     let compiler = compiler(&config.plugin_cache)?;
-    let loader = Arc::new(PluginLoader::new(engine)?.with_compiler(compiler));
+    let loader = Arc::new(PluginLoader::new(engine.clone())?.with_compiler(compiler));
     let ports = Ports::open(config, own, keyvalue)?;
     // All at once; compiles take turns.
     let begin = |plugin: &PluginConfig| {
-        load(&loader, plugin, config.max_event_size, plugin.grants.to_grants(&ports))
+        let settings = settings(plugin, config.max_event_size, plugin.grants.to_grants(&ports));
+        (settings.clone(), load(&loader, plugin, settings))
     };
     let loading: Vec<_> = config.plugins.iter().map(begin).collect();
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for (plugin, loading) in config.plugins.iter().zip(loading) {
-        match loaded(loading.await) {
-            Ok(loaded) => found.push((plugin, loaded)),
-            Err(message) => problems.push(Problem::at(&plugin.name, message)),
+    for (plugin, (settings, loading)) in config.plugins.iter().zip(loading) {
+        match (loaded(loading.await), plugin.on_load_error) {
+            (Err(message), None) => problems.push(Problem::at(&plugin.name, message)),
+            (loaded, _) => found.push((plugin, settings, loaded)),
         }
     }
     if !problems.is_empty() {
         return Err(ConfigError::new(path, problems).into());
     }
     let (mut all, mut reloadable) = (Vec::new(), Vec::new());
-    for (plugin, loaded) in found {
-        let at = |message: String| ConfigError::at(path, &plugin.name, message);
+    for (plugin, settings, loaded) in found {
         let uses = Uses::of(config, &plugin.name.value);
-        let tried = uses.try_out(&loaded, plugin).await.map_err(at)?;
-        tracing::info!(plugin = plugin.name.value, sha256 = loaded.sha256(), interfaces = ?tried, "plugin loaded");
-        let slot = Arc::new(PluginSlot::new(loaded));
-        reloadable.push(Reloadable::new(plugin.clone(), uses, slot.clone()));
+        let loaded = match loaded {
+            Ok(loaded) => uses.try_out(&loaded, plugin).await.map(|tried| (loaded, tried)),
+            Err(message) => Err(message),
+        };
+        let (slot, error) = place(plugin, loaded)
+            .map_err(|message| ConfigError::at(path, &plugin.name, message))?;
+        let slot = Arc::new(slot);
+        reloadable.push(Reloadable::new(plugin.clone(), uses, settings, slot.clone(), error));
         all.push(slot);
     }
     let find = |name: &Located<String>| {
@@ -92,31 +98,69 @@ pub(crate) async fn load_plugins(
     let summarizer = config.summary.plugin.as_ref().map(find).transpose()?;
     let reloader = Reloader::new(loader, reloadable);
     let reloader = Some(Arc::new(reloader));
-    Ok(LoadedPlugins { append, get, summarizer, all, reloader })
+    Ok(LoadedPlugins { append, get, summarizer, all, reloader, engine: Some(engine) })
 }
 
-pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
+pub(crate) fn engine_config(config: &Config) -> EngineConfig {
+    let limits = config.plugins.iter().map(|plugin| &plugin.limits);
+    let wanted = limits.clone().map(|limits| limits.max_instances).sum::<usize>();
+    let reserved = config.reserved_instances;
     EngineConfig {
-        max_instances: plugins.iter().map(|plugin| plugin.limits.max_instances).sum(),
-        max_memory: plugins.iter().map(|plugin| plugin.limits.memory).max().unwrap_or(0),
+        max_instances: (wanted + reserved).min(config.ceilings.max_instances),
+        reserved,
+        max_memory: limits.map(|limits| limits.memory).max().unwrap_or(0),
         threads: guest_threads(),
+    }
+}
+
+/// The place of a plugin, and why it is empty if it is. An error if that must not be.
+fn place(
+    plugin: &PluginConfig,
+    loaded: Result<(Arc<Plugin>, Vec<Interface>), String>,
+) -> Result<(PluginSlot, Option<String>), String> {
+    let name = &plugin.name.value;
+    let (slot, error) = match (loaded, plugin.on_load_error) {
+        (Ok((loaded, tried)), _) => {
+            tracing::info!(plugin = name, sha256 = loaded.sha256(), interfaces = ?tried, "plugin loaded");
+            (PluginSlot::new(loaded), None)
+        }
+        (Err(message), Some(absent)) => {
+            tracing::error!(plugin = name, error = message, policy = ?absent,
+                "plugin not loaded: the daemon starts without it");
+            (PluginSlot::empty(name, absent), Some(message))
+        }
+        (Err(message), None) => return Err(message),
+    };
+    show_loaded(name, error.is_none());
+    Ok((slot, error))
+}
+
+/// Shows whether a plugin is there.
+pub(crate) fn show_loaded(plugin: &str, loaded: bool) {
+    metrics::gauge!("sessiond_plugin_loaded", "plugin" => plugin.to_owned()).set(if loaded {
+        1.0
+    } else {
+        0.0
+    });
+}
+
+fn settings(plugin: &PluginConfig, max_event_size: usize, grants: Grants) -> PluginSettings {
+    PluginSettings {
+        name: plugin.name.value.as_str().into(),
+        limits: plugin.limits,
+        isolation: plugin.isolation,
+        on_error: plugin.on_error,
+        breaker: plugin.breaker,
+        max_event_size,
+        grants,
     }
 }
 
 fn load(
     loader: &Arc<PluginLoader>,
     plugin: &PluginConfig,
-    max_event_size: usize,
-    grants: Grants,
+    settings: PluginSettings,
 ) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
-    let settings = PluginSettings {
-        name: plugin.name.value.as_str().into(),
-        limits: plugin.limits,
-        isolation: plugin.isolation,
-        on_error: plugin.on_error,
-        max_event_size,
-        grants,
-    };
     let (loader, path, required) = (loader.clone(), plugin.path.clone(), plugin.required.clone());
     // Reading, and compiling where there is no other process for it, take time.
     tokio::task::spawn_blocking(move || {

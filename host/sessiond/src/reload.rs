@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use sessiond_plugin::error::PluginError;
 use sessiond_plugin::loader::{PluginFile, PluginLoader};
-use sessiond_plugin::plugin::Plugin;
+use sessiond_plugin::plugin::{Plugin, PluginSettings};
 use sessiond_plugin::slot::PluginSlot;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PluginConfig;
-use crate::plugins::{Uses, chain, loaded};
+use crate::plugins::{Uses, chain, loaded, show_loaded};
 
 /// How often a file that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,6 +29,9 @@ pub enum ReloadError {
     /// The file is not fit. The text says why, and the fix.
     #[error("{0}; the plugin that was loaded before serves on")]
     Refused(String),
+    /// The file is not fit, and none was before.
+    #[error("{0}; the plugin stays out of service")]
+    Absent(String),
 }
 
 /// What came of a reload.
@@ -55,18 +58,31 @@ impl Reloaded {
 pub struct Reloadable {
     config: PluginConfig,
     uses: Uses,
+    /// How it is run. With its grants go the budgets that it has used up.
+    settings: PluginSettings,
     slot: Arc<PluginSlot>,
     /// Why its file was not taken when that was last tried.
     error: Mutex<Option<String>>,
 }
 
 impl Reloadable {
-    pub(crate) fn new(config: PluginConfig, uses: Uses, slot: Arc<PluginSlot>) -> Self {
-        Self { config, uses, slot, error: Mutex::default() }
+    pub(crate) fn new(
+        config: PluginConfig,
+        uses: Uses,
+        settings: PluginSettings,
+        slot: Arc<PluginSlot>,
+        error: Option<String>,
+    ) -> Self {
+        Self { config, uses, settings, slot, error: Mutex::new(error) }
     }
 
-    /// The plugin that serves.
-    pub fn current(&self) -> Arc<Plugin> {
+    /// The name in the configuration.
+    pub fn name(&self) -> &str {
+        self.slot.name()
+    }
+
+    /// The plugin that serves, if one was ever loaded.
+    pub fn current(&self) -> Option<Arc<Plugin>> {
         self.slot.current()
     }
 
@@ -119,9 +135,15 @@ impl Reloader {
         *plugin.error.lock().unwrap_or_else(PoisonError::into_inner) = error;
         match result {
             Ok(reloaded) => {
-                let sha256 = plugin.current().sha256().to_owned();
+                show_loaded(name, true);
+                let sha256 = plugin.current().map(|current| current.sha256().to_owned());
+                let sha256 = sha256.unwrap_or_default();
                 tracing::info!(plugin = name, sha256, outcome, "plugin reload");
                 Ok(reloaded)
+            }
+            Err(error) if plugin.current().is_none() => {
+                tracing::error!(plugin = name, error, "plugin not loaded: it stays out of service");
+                Err(ReloadError::Absent(error))
             }
             Err(error) => {
                 tracing::error!(
@@ -146,12 +168,11 @@ impl Reloader {
         let config = &plugin.config;
         let (loader, path, required) =
             (self.loader.clone(), config.path.clone(), config.required.clone());
-        // With its grants go the budgets that it has used up.
-        let settings = plugin.current().settings().clone();
-        let serves = plugin.current().sha256().to_owned();
+        let settings = plugin.settings.clone();
+        let serves = plugin.current().map(|current| current.sha256().to_owned());
         let load = move || -> Result<Option<Arc<Plugin>>, PluginError> {
             let file = PluginFile::read(&path, &required)?;
-            if file.sha256() == serves {
+            if serves.as_deref() == Some(file.sha256()) {
                 return Ok(None);
             }
             loader.load(file, settings).map(Some)

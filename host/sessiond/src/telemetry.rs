@@ -64,6 +64,19 @@ fn describe() {
         "Files of a plugin that are loaded: more than one while calls go on after a reload."
     );
     describe_gauge!("sessiond_plugin_instances", "Instances of a plugin, at work or idle.");
+    describe_gauge!("sessiond_plugin_loaded", "Whether a plugin is loaded: 1, or 0.");
+    describe_gauge!(
+        "sessiond_plugin_breaker_state",
+        "What happens to calls, by plugin and interface: 0 closed, 1 half-open, 2 open."
+    );
+    describe_counter!(
+        "sessiond_plugin_breaker_transitions_total",
+        "Changes of breakers, by plugin, interface and the new state."
+    );
+    describe_counter!(
+        "sessiond_plugin_instances_ended_total",
+        "Instances of a plugin that are used no more, by reason."
+    );
     describe_histogram!("sessiond_plugin_compile_seconds", "Time to compile a component.");
     describe_counter!("sessiond_model_calls_total", "Models asked by plugins, by outcome.");
     describe_counter!("sessiond_model_tokens_total", "Tokens that models counted, by plugin.");

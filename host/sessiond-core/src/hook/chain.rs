@@ -250,15 +250,21 @@ fn note_drops(
 }
 
 fn note_failure(plugin: &str, hook: &'static str, error: &HookError) {
-    if let HookError::Failed { kind, source } = error {
-        let kind = kind.name();
+    if let HookError::Failed { kind: error_kind, source } = error {
+        let kind = error_kind.name();
         metrics::counter!("sessiond_hook_failures_total", "plugin" => plugin.to_owned(), "hook" => hook, "kind" => kind)
             .increment(1);
-        tracing::error!(plugin, hook, kind, error = ?source.to_string(), "the plugin failed");
+        if let FailureKind::Open { .. } = error_kind {
+            // The breaker has said so once, aloud.
+            tracing::debug!(plugin, hook, "the plugin is not called for a while");
+        } else {
+            tracing::error!(plugin, hook, kind, error = ?source.to_string(), "the plugin failed");
+        }
     }
 }
 
-/// Goes on without the plugin if its policy says so; a rejection always counts.
+/// Goes on without the plugin if its policy says so; a rejection always counts. A plugin that is not
+/// there has a policy of its own, which has been asked already.
 fn proceed_or_fail(
     plugin: &str,
     on_error: OnError,
@@ -269,7 +275,11 @@ fn proceed_or_fail(
     let plugin = plugin.to_owned();
     match error {
         HookError::Rejected(rejection) => Err(ChainError::Rejected { plugin, rejection }),
-        HookError::Failed { .. } if on_error == OnError::Skip => Ok(()),
+        HookError::Failed { kind, .. }
+            if on_error == OnError::Skip && kind != FailureKind::NotLoaded =>
+        {
+            Ok(())
+        }
         HookError::Failed { kind, source } => Err(ChainError::Failed { plugin, kind, source }),
     }
 }

@@ -175,6 +175,7 @@ impl chat_model::Host for Host {
 
 impl chat_model::HostRequest for Host {
     fn new(&mut self, model: String) -> wasmtime::Result<Resource<Request>> {
+        self.may_hold(1)?;
         // A name that is too long is none that is granted.
         let model = cut(&model, MAX_ROLE).to_owned();
         let request = ChatRequest { model, ..ChatRequest::default() };
@@ -213,7 +214,8 @@ impl chat_model::HostRequest for Host {
 
 impl chat_model::HostAnswer for Host {
     fn text(&mut self, it: Resource<Answer>) -> wasmtime::Result<String> {
-        Ok(self.answer(&it)?.text.clone())
+        let text = self.answer(&it)?.text.clone();
+        self.copied(text)
     }
 
     fn finish_reason(&mut self, it: Resource<Answer>) -> wasmtime::Result<String> {

@@ -12,6 +12,8 @@ type Handle = Resource<Event>;
 
 impl types::HostEvent for Host {
     fn parse(&mut self, body: String) -> Edited<Handle> {
+        self.may_hold(1)?;
+        self.put(&body)?;
         let parsed = Host::parse(self, body);
         edited(parsed.map(|editor| {
             let row = EventRow::Own { given: None, sequence: None, editor };
@@ -24,7 +26,8 @@ impl types::HostEvent for Host {
     }
 
     fn id(&mut self, it: Handle) -> wasmtime::Result<String> {
-        Ok(self.event(it.rep())?.event().id().to_owned())
+        let value = self.event(it.rep())?.event().id().to_owned();
+        self.copied(value)
     }
 
     fn sequence(&mut self, it: Handle) -> wasmtime::Result<Option<u64>> {
@@ -36,35 +39,43 @@ impl types::HostEvent for Host {
     }
 
     fn author(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().author.clone())
+        let value = self.event(it.rep())?.event().facts().author.clone();
+        self.copied(value)
     }
 
     fn role(&mut self, it: Handle) -> wasmtime::Result<String> {
-        Ok(self.event(it.rep())?.event().facts().role.clone())
+        let value = self.event(it.rep())?.event().facts().role.clone();
+        self.copied(value)
     }
 
     fn time(&mut self, it: Handle) -> wasmtime::Result<String> {
-        Ok(self.event(it.rep())?.event().time().to_string())
+        let value = self.event(it.rep())?.event().time().to_string();
+        self.copied(value)
     }
 
     fn invocation_id(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().invocation_id.clone())
+        let value = self.event(it.rep())?.event().facts().invocation_id.clone();
+        self.copied(value)
     }
 
     fn branch(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().branch.clone())
+        let value = self.event(it.rep())?.event().facts().branch.clone();
+        self.copied(value)
     }
 
     fn filter_key(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().filter_key.clone())
+        let value = self.event(it.rep())?.event().facts().filter_key.clone();
+        self.copied(value)
     }
 
     fn tag(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().tag.clone())
+        let value = self.event(it.rep())?.event().facts().tag.clone();
+        self.copied(value)
     }
 
     fn request_id(&mut self, it: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.event(it.rep())?.event().facts().request_id.clone())
+        let value = self.event(it.rep())?.event().facts().request_id.clone();
+        self.copied(value)
     }
 
     fn is_user_turn(&mut self, it: Handle) -> wasmtime::Result<bool> {
@@ -72,11 +83,13 @@ impl types::HostEvent for Host {
     }
 
     fn tool_call_ids(&mut self, it: Handle) -> wasmtime::Result<Vec<String>> {
-        Ok(self.event(it.rep())?.event().facts().calls.clone())
+        let value = self.event(it.rep())?.event().facts().calls.clone();
+        self.copied(value)
     }
 
     fn tool_result_ids(&mut self, it: Handle) -> wasmtime::Result<Vec<String>> {
-        Ok(self.event(it.rep())?.event().facts().results.clone())
+        let value = self.event(it.rep())?.event().facts().results.clone();
+        self.copied(value)
     }
 
     fn texts(&mut self, it: Handle) -> wasmtime::Result<Vec<types::TextPart>> {
@@ -87,34 +100,43 @@ impl types::HostEvent for Host {
             call_id: part.call_id,
             tool: part.tool,
         });
-        Ok(texts.collect())
+        let texts: Vec<_> = texts.collect();
+        self.copied(texts)
     }
 
     fn set_text(&mut self, it: Handle, index: u32, text: String) -> Edited<()> {
+        self.put(&text)?;
         edited(self.event(it.rep())?.set_text(index, &text))
     }
 
     fn strings(&mut self, it: Handle) -> wasmtime::Result<Vec<types::StringPart>> {
-        Ok(parts(self.event(it.rep())?.strings()))
+        let parts = parts(self.event(it.rep())?.strings());
+        self.copied(parts)
     }
 
     fn names(&mut self, it: Handle) -> wasmtime::Result<Vec<types::StringPart>> {
-        Ok(parts(self.event(it.rep())?.names()))
+        let parts = parts(self.event(it.rep())?.names());
+        self.copied(parts)
     }
 
     fn numbers(&mut self, it: Handle) -> wasmtime::Result<Vec<types::StringPart>> {
-        Ok(parts(self.event(it.rep())?.numbers()))
+        let parts = parts(self.event(it.rep())?.numbers());
+        self.copied(parts)
     }
 
     fn set_string(&mut self, it: Handle, index: u32, text: String) -> Edited<()> {
+        self.put(&text)?;
         edited(self.event(it.rep())?.set_string(index, &text))
     }
 
     fn state(&mut self, it: Handle) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.event(it.rep())?.state())
+        let value = self.event(it.rep())?.state();
+        self.copied(value)
     }
 
     fn set_state(&mut self, it: Handle, key: String, value: String) -> Edited<()> {
+        self.put(&key)?;
+        self.put(&value)?;
         edited(self.event(it.rep())?.set_state(&key, &value))
     }
 
@@ -123,15 +145,17 @@ impl types::HostEvent for Host {
     }
 
     fn body(&mut self, it: Handle) -> wasmtime::Result<String> {
-        Ok(self.event(it.rep())?.body().to_owned())
+        let value = self.event(it.rep())?.body().to_owned();
+        self.copied(value)
     }
 
     fn set_body(&mut self, it: Handle, body: String) -> Edited<()> {
+        self.put(&body)?;
         edited(self.event(it.rep())?.set_body(&body))
     }
 
-    fn drop(&mut self, _it: Handle) -> wasmtime::Result<()> {
-        self.rows.release();
+    fn drop(&mut self, it: Handle) -> wasmtime::Result<()> {
+        self.rows.release(it.rep());
         Ok(())
     }
 }

@@ -67,6 +67,7 @@ fn check_key(key: &str) -> Result<(), Error> {
 
 impl store::Host for Host {
     fn open(&mut self, identifier: String) -> Answer<Handle> {
+        self.may_hold(1)?;
         let opened = self.open_bucket(&identifier);
         Ok(opened.map(|bucket| self.rows.give(Row::Bucket(bucket))))
     }
@@ -75,8 +76,12 @@ impl store::Host for Host {
 impl store::HostBucket for Host {
     async fn get(&mut self, it: Handle, key: String) -> Answer<Option<Vec<u8>>> {
         let (bucket, grant) = self.bucket(&it)?;
-        Ok(match check_key(&key) {
+        let value = match check_key(&key) {
             Ok(()) => self.within(grant.store.value(&bucket, &key)).await,
+            Err(error) => Err(error),
+        };
+        Ok(match value {
+            Ok(value) => Ok(self.copied(value)?),
             Err(error) => Err(error),
         })
     }

@@ -93,8 +93,8 @@ impl types::HostReadOptions for Host {
         })
     }
 
-    fn drop(&mut self, _it: Handle) -> wasmtime::Result<()> {
-        self.rows.release();
+    fn drop(&mut self, it: Handle) -> wasmtime::Result<()> {
+        self.rows.release(it.rep());
         Ok(())
     }
 }

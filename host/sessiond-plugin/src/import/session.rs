@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 use super::{Edited, edited};
 use crate::bindings::sessiond::plugin::types::{self, Event, Session, Summary};
 use crate::host::Host;
+use crate::limits::LimitError;
 use crate::rows::{EventRow, Row, StaleHandle, SummaryRow};
 
 /// The most text that one call gives a guest, in bytes, whatever it asks for.
@@ -27,9 +28,10 @@ impl Host {
         }
     }
 
-    fn give_events(&mut self, numbers: Vec<usize>) -> Vec<Resource<Event>> {
+    fn give_events(&mut self, numbers: Vec<usize>) -> Result<Vec<Resource<Event>>, LimitError> {
+        self.may_hold(numbers.len())?;
         let rows = numbers.into_iter().map(|at| Row::Event(EventRow::InSession(at)));
-        rows.map(|row| self.rows.give(row)).collect()
+        Ok(rows.map(|row| self.rows.give(row)).collect())
     }
 }
 
@@ -68,14 +70,14 @@ impl types::HostSession for Host {
         count: u32,
     ) -> wasmtime::Result<Vec<Resource<Event>>> {
         let numbers = self.session(&it)?.numbers(start as usize, count as usize);
-        Ok(self.give_events(numbers))
+        Ok(self.give_events(numbers)?)
     }
 
     fn recent_events(&mut self, it: Handle, count: u32) -> wasmtime::Result<Vec<Resource<Event>>> {
         let session = self.session(&it)?;
         let start = session.len().saturating_sub(count as usize);
         let numbers = session.numbers(start, count as usize);
-        Ok(self.give_events(numbers))
+        Ok(self.give_events(numbers)?)
     }
 
     fn drop_event(&mut self, it: Handle, sequence: u64) -> Edited<()> {
@@ -88,7 +90,8 @@ impl types::HostSession for Host {
 
     fn insert(&mut self, it: Handle, before: Option<u64>, event: Resource<Event>) -> Edited<()> {
         let editor = self.event(event.rep())?.clone();
-        self.rows.release();
+        self.put(editor.body())?;
+        self.rows.release(event.rep());
         edited(self.session(&it)?.insert(before, editor))
     }
 
@@ -96,10 +99,13 @@ impl types::HostSession for Host {
         let state = self.session(&it)?.state();
         let Some(scope) = Scope::named(&scope) else { return Ok(Vec::new()) };
         let values = state.scope(scope).iter();
-        Ok(values.map(|(key, value)| (key.clone(), value.to_json())).collect())
+        let values: Vec<_> = values.map(|(key, value)| (key.clone(), value.to_json())).collect();
+        self.copied(values)
     }
 
     fn set_state(&mut self, it: Handle, scope: String, key: String, value: String) -> Edited<()> {
+        self.put(&key)?;
+        self.put(&value)?;
         edited(self.session(&it)?.set_state(&scope, &key, &value))
     }
 
@@ -112,14 +118,16 @@ impl types::HostSession for Host {
         it: Handle,
         filter_key: String,
     ) -> wasmtime::Result<Option<Resource<Summary>>> {
+        self.may_hold(1)?;
         let mut summaries = self.session(&it)?.summaries().iter();
         let found = summaries.find(|summary| summary.filter_key == filter_key).cloned();
         Ok(found.map(|summary| self.rows.give(Row::Summary(SummaryRow::Stored(summary)))))
     }
 
     fn summaries(&mut self, it: Handle) -> wasmtime::Result<Vec<Resource<Summary>>> {
-        let summaries = self.session(&it)?.summaries().to_vec().into_iter();
-        let rows = summaries.map(|summary| Row::Summary(SummaryRow::Stored(summary)));
+        let summaries = self.session(&it)?.summaries().to_vec();
+        self.may_hold(summaries.len())?;
+        let rows = summaries.into_iter().map(|summary| Row::Summary(SummaryRow::Stored(summary)));
         Ok(rows.map(|row| self.rows.give(row)).collect())
     }
 
@@ -128,15 +136,17 @@ impl types::HostSession for Host {
     }
 
     fn transcript(&mut self, it: Handle, max_bytes: u32) -> wasmtime::Result<String> {
-        Ok(self.session(&it)?.transcript(capped(max_bytes)))
+        let text = self.session(&it)?.transcript(capped(max_bytes));
+        self.copied(text)
     }
 
     fn json(&mut self, it: Handle, max_bytes: u32) -> wasmtime::Result<String> {
-        Ok(self.session(&it)?.to_json_within(capped(max_bytes)))
+        let text = self.session(&it)?.to_json_within(capped(max_bytes));
+        self.copied(text)
     }
 
-    fn drop(&mut self, _it: Handle) -> wasmtime::Result<()> {
-        self.rows.release();
+    fn drop(&mut self, it: Handle) -> wasmtime::Result<()> {
+        self.rows.release(it.rep());
         Ok(())
     }
 }

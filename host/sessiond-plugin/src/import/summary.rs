@@ -37,25 +37,30 @@ impl Host {
 
 impl types::HostSummary for Host {
     fn new(&mut self, text: String) -> wasmtime::Result<Handle> {
+        self.may_hold(1)?;
+        self.put(&text)?;
         let draft = Draft { text, ..Draft::default() };
         Ok(self.rows.give(Row::Summary(SummaryRow::Draft(draft))))
     }
 
     fn text(&mut self, it: Handle) -> wasmtime::Result<String> {
-        Ok(match self.summary(&it)? {
+        let value = match self.summary(&it)? {
             SummaryRow::Stored(summary) => summary.text.clone(),
             SummaryRow::Draft(draft) => draft.text.clone(),
-        })
+        };
+        self.copied(value)
     }
 
     fn topics(&mut self, it: Handle) -> wasmtime::Result<Vec<String>> {
-        Ok(match self.summary(&it)? {
+        let value = match self.summary(&it)? {
             SummaryRow::Stored(summary) => summary.topics.clone(),
             SummaryRow::Draft(draft) => draft.topics.clone(),
-        })
+        };
+        self.copied(value)
     }
 
     fn set_topics(&mut self, it: Handle, topics: Vec<String>) -> Edited<()> {
+        topics.iter().try_for_each(|topic| self.put(topic))?;
         let draft = self.draft(&it)?;
         let fits =
             topics.len() <= MAX_TOPICS && topics.iter().all(|topic| topic.len() <= MAX_TOPIC);
@@ -101,8 +106,8 @@ impl types::HostSummary for Host {
         })
     }
 
-    fn drop(&mut self, _it: Handle) -> wasmtime::Result<()> {
-        self.rows.release();
+    fn drop(&mut self, it: Handle) -> wasmtime::Result<()> {
+        self.rows.release(it.rep());
         Ok(())
     }
 }
@@ -117,6 +122,7 @@ impl types::HostSummaryJob for Host {
     }
 
     fn previous(&mut self, it: JobHandle) -> wasmtime::Result<Option<Handle>> {
+        self.may_hold(1)?;
         let previous = self.job(&it)?.previous.clone();
         Ok(previous.map(|summary| self.rows.give(Row::Summary(SummaryRow::Stored(summary)))))
     }
@@ -141,8 +147,8 @@ impl types::HostSummaryJob for Host {
         Ok(self.job(&it)?.unseen)
     }
 
-    fn drop(&mut self, _it: JobHandle) -> wasmtime::Result<()> {
-        self.rows.release();
+    fn drop(&mut self, it: JobHandle) -> wasmtime::Result<()> {
+        self.rows.release(it.rep());
         Ok(())
     }
 }

@@ -17,17 +17,28 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
         text.push_str(&format!("\n# warning: {warning}\n"));
     }
     let app = App::build(config, path).await?;
-    for slot in &app.plugins().all {
-        let plugin = slot.current();
-        text.push_str(&format!(
-            "\n# plugin {:?}: exports {}; {} bytes; sha256 {}",
-            plugin.name(),
-            Interface::names(&plugin.interfaces()),
-            plugin.size(),
-            plugin.sha256(),
-        ));
+    let mut missing = 0;
+    for plugin in app.plugins().reloader.iter().flat_map(|reloader| reloader.plugins()) {
+        match plugin.current() {
+            Some(current) => text.push_str(&format!(
+                "\n# plugin {:?}: exports {}; {} bytes; sha256 {}",
+                current.name(),
+                Interface::names(&current.interfaces()),
+                current.size(),
+                current.sha256(),
+            )),
+            None => {
+                missing += 1;
+                let error = plugin.error().unwrap_or_default().replace('\n', "\n#  ");
+                text.push_str(&format!("\n# plugin {:?} is not loaded: {error}", plugin.name()));
+            }
+        }
     }
-    text.push_str("\n# All is well: the store answers, and every plugin was loaded and tried.\n");
+    text.push_str(&match missing {
+        0 => "\n# All is well: the store answers, and every plugin was loaded and tried.\n"
+            .to_owned(),
+        _ => format!("\n# The daemon would start, without {missing} of its plugins.\n"),
+    });
     super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use sessiond_core::hook::OnError;
+use sessiond_plugin::breaker::BreakerRule;
 use sessiond_plugin::engine::{EngineConfig, PluginEngine};
 use sessiond_plugin::grants::Grants;
 use sessiond_plugin::limits::Limits;
@@ -42,6 +43,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         limits,
         isolation: Isolation::App,
         on_error: OnError::Reject,
+        breaker: BreakerRule { failures: None, ..BreakerRule::default() },
         max_event_size: MAX_EVENT_SIZE,
         grants: Grants::undecided(),
     };

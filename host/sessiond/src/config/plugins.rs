@@ -1,16 +1,18 @@
 //! `[plugins.NAME]` and `[hooks]`: which components there are, and what they are for.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sessiond_core::hook::OnError;
+use sessiond_plugin::breaker::BreakerRule;
 use sessiond_plugin::limits::Limits;
 use sessiond_plugin::plugin::Isolation;
 use sessiond_plugin::signature::{Requirements, TrustedKeys};
+use sessiond_plugin::slot::Absent;
 
 use super::SummaryConfig;
 use super::grants::{self, GrantsConfig};
-use super::reader::{Document, Located, Section};
+use super::limits::{self, Ceilings};
+use super::reader::{Document, Limit, Located, Section};
 
 /// `[hooks]`: plugins by name, in the order of the before-hooks.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub struct PluginConfig {
     pub isolation: Isolation,
     /// What happens to a request when it fails.
     pub on_error: OnError,
+    /// What happens to requests when it cannot be loaded. None: the daemon does not start.
+    pub on_load_error: Option<Absent>,
+    /// When it is not called for a while.
+    pub breaker: BreakerRule,
     /// Whether it may export interfaces that no list names it for.
     pub allow_unused: bool,
     /// What it may use.
@@ -50,12 +56,21 @@ pub(super) fn read_hooks(section: Section<'_>) -> HookLists {
     lists
 }
 
-pub(super) fn read(root: &Section<'_>, keys: &TrustedKeys) -> Vec<PluginConfig> {
-    let sections = root.sections("plugins");
-    sections.into_iter().filter_map(|(name, section)| read_one(name, section, keys)).collect()
+pub(super) fn read(
+    root: &Section<'_>,
+    keys: &TrustedKeys,
+    ceilings: &Ceilings,
+) -> Vec<PluginConfig> {
+    let sections = root.sections("plugins").into_iter();
+    sections.filter_map(|(name, section)| read_one(name, section, keys, ceilings)).collect()
 }
 
-fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<PluginConfig> {
+fn read_one(
+    name: String,
+    section: Section<'_>,
+    keys: &TrustedKeys,
+    ceilings: &Ceilings,
+) -> Option<PluginConfig> {
     let path = section.name("path");
     let sha256 = section.text("sha256").map(|pin| pin.reveal().to_owned());
     let well_formed = |pin: &str| pin.len() == 64 && pin.bytes().all(|it| it.is_ascii_hexdigit());
@@ -76,10 +91,14 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     let policies = [("reject", OnError::Reject), ("skip", OnError::Skip)];
     let isolation = section.choice("isolation", &isolations, Isolation::App, "app");
     let on_error = section.choice("on_error", &policies, OnError::Reject, "reject");
+    let absences =
+        [("refuse", None), ("skip", Some(Absent::Skip)), ("reject", Some(Absent::Reject))];
+    let on_load_error = section.choice("on_load_error", &absences, None, "refuse");
+    let breaker = read_breaker(section.section("breaker"));
     let unused = [("refuse", false), ("allow", true)];
     let allow_unused = section.choice("unused_exports", &unused, false, "refuse");
     let watch = section.flag("watch", false);
-    let limits = read_limits(section.section("limits"));
+    let limits = limits::read(section.section("limits"), ceilings);
     let grants = grants::read(&section);
     let document = section.document();
     let config = match path {
@@ -92,6 +111,8 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
                 required,
                 isolation,
                 on_error,
+                on_load_error,
+                breaker,
                 allow_unused,
                 limits,
                 watch,
@@ -108,20 +129,15 @@ fn read_one(name: String, section: Section<'_>, keys: &TrustedKeys) -> Option<Pl
     config
 }
 
-fn read_limits(section: Section<'_>) -> Limits {
-    let defaults = Limits::default();
-    let summarizer = section.section("summarizer");
-    let summarizer_time = summarizer.duration("time", defaults.summarizer_time);
-    summarizer.finish();
-    let limits = Limits {
-        memory: section.size("memory", "64MiB", 4 << 30),
-        time: section.duration("time", defaults.time),
-        summarizer_time,
-        queue_wait: section.duration("queue_wait", Duration::from_secs(1)),
-        max_instances: usize::try_from(section.count("max_instances", 4, 1_000)).unwrap_or(1),
+fn read_breaker(section: Section<'_>) -> BreakerRule {
+    let BreakerRule { failures, open_for } = BreakerRule::default();
+    let failures = failures.map_or(Limit::None, Limit::At);
+    let rule = BreakerRule {
+        failures: section.count_or("failures", "never", failures, 1_000_000).into(),
+        open_for: section.duration("open_for", open_for),
     };
     section.finish();
-    limits
+    rule
 }
 
 /// Every name in a list is a plugin, and every plugin is in a list.

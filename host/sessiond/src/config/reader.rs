@@ -6,7 +6,7 @@
 
 mod value;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 8] = [
-    "plugins.*.on_load_error",
+const LATER: [&str; 7] = [
     "server.tls",
     "server.tokens_file",
     "summary.cascade",
@@ -47,6 +46,8 @@ pub(crate) struct Document<'t> {
     text: &'t str,
     root: Spanned<DeTable<'t>>,
     problems: RefCell<Vec<Problem>>,
+    /// What was lowered to a ceiling.
+    lowered: RefCell<Vec<String>>,
     resolved: RefCell<Vec<(String, String)>>,
 }
 
@@ -69,13 +70,18 @@ impl<'t> Document<'t> {
             let message = format!("this is not TOML: {}", error.message());
             ConfigError::new(path, vec![Problem { line, key: String::new(), message }])
         })?;
-        let (problems, resolved) = Default::default();
-        Ok(Self { path: path.to_owned(), text, root, problems, resolved })
+        let (problems, lowered, resolved) = Default::default();
+        Ok(Self { path: path.to_owned(), text, root, problems, lowered, resolved })
     }
 
     /// The outermost table.
     pub(crate) fn root(&self) -> Section<'_> {
         Section::new(self, String::new(), Some(self.root.get_ref()))
+    }
+
+    /// What was lowered to a ceiling, in words.
+    pub(crate) fn lowered(&self) -> Vec<String> {
+        self.lowered.borrow().clone()
     }
 
     /// Ends the reading: every key and what it came to, if there was no problem.
@@ -329,6 +335,54 @@ impl<'d> Section<'d> {
             value::size(text, max)
         });
         usize::try_from(size).unwrap_or(usize::MAX)
+    }
+
+    /// A value above zero, and never more than a ceiling: what is more is lowered, with a warning.
+    fn within<T: Copy + PartialOrd>(
+        &self,
+        key: &str,
+        (default, most): (T, T),
+        show: impl Fn(&T) -> String,
+        rule: impl Fn(&DeValue<'_>) -> Result<T, String>,
+    ) -> T {
+        let least = |value: T| if value > most { most } else { value };
+        let lowered = Cell::new(false);
+        let value = self.read(key, least(default), &show, |entry| {
+            let value = rule(entry)?;
+            lowered.set(value > most);
+            Ok(least(value))
+        });
+        if lowered.get() {
+            let (dotted, most) = (self.dotted(key), show(&most));
+            self.document
+                .lowered
+                .borrow_mut()
+                .push(format!("{dotted} is lowered to {most}: [plugin_limits] allows no more"));
+        }
+        value
+    }
+
+    /// A size in bytes, from 1, and never more than a ceiling.
+    pub(crate) fn size_within(&self, key: &str, default: usize, most: usize) -> usize {
+        let show = |size: &usize| format!("{:?}", value::show_size(*size as u64));
+        self.within(key, (default, most), show, |entry| {
+            let text = entry.as_str().ok_or("write a size as text, like \"64MiB\"")?;
+            Ok(usize::try_from(value::size(text, u64::MAX)?).unwrap_or(usize::MAX))
+        })
+    }
+
+    /// A number from 1, and never more than a ceiling.
+    pub(crate) fn count_within(&self, key: &str, default: usize, most: usize) -> usize {
+        self.within(key, (default, most), ToString::to_string, |entry| {
+            let count = value::count(entry, 1_000_000_000, None)?;
+            Ok(usize::try_from(count).unwrap_or(usize::MAX))
+        })
+    }
+
+    /// A duration above zero, and never more than a ceiling.
+    pub(crate) fn duration_within(&self, key: &str, default: Duration, most: Duration) -> Duration {
+        let rule = |entry: &DeValue<'_>| value::duration(entry, None);
+        self.within(key, (default, most), value::show_duration, rule)
     }
 
     /// A duration above zero.

@@ -50,10 +50,6 @@ fn every_problem_is_told_with_line_key_and_fix() {
 fn what_comes_later_is_refused_by_name() {
     for (text, key) in [
         ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
-        (
-            "[hooks]\nget=[\"p\"]\n[plugins.p]\npath = \"p.wasm\"\non_load_error = \"skip\"\n",
-            "plugins.p.on_load_error",
-        ),
     ] {
         let told = problems(text);
         assert!(
@@ -222,4 +218,61 @@ fn zero_and_less_mean_nothing() {
     for wanted in ["session.event_limit", "session.ttl", "server.max_body", "summary.workers"] {
         assert!(tried.iter().any(|key| key == wanted), "{wanted} was not tried: {tried:?}");
     }
+}
+
+const PLUGIN: &str = "[hooks]\nappend = [\"p\"]\n[plugins.p]\npath = \"p.wasm\"\n";
+
+/// P11, P37, P54: a plugin gets what its table says and never more than the ceiling, an interface may
+/// differ, and what was lowered is told.
+#[test]
+fn limits_stay_below_the_ceilings() {
+    let config = parse(&format!(
+        "[plugin_limits]\nmemory = \"32MiB\"\ntime = \"5s\"\nhandles = 50\nmax_instances = 9\n{PLUGIN}\
+         [plugins.p.limits]\ntime = \"9s\"\noutput = \"1KiB\"\nmax_instances = 3\n\
+         [plugins.p.limits.after_append]\ntime = \"1s\"\nlog_lines = 7\n"
+    ));
+    let limits = config.plugins[0].limits;
+    assert_eq!((limits.memory, limits.max_instances), (32 << 20, 3));
+    let times = limits.calls.map(|call| call.time.as_secs());
+    assert_eq!(times, [5, 1, 5, 5, 5], "the summarizer's 30 s are lowered too");
+    assert_eq!(limits.calls.map(|call| call.log_lines), [1000, 7, 1000, 1000, 1000]);
+    assert_eq!(
+        limits.calls.map(|call| (call.output, call.handles, call.concurrency)),
+        [(1024, 50, 3); 5]
+    );
+    let lowered = "plugins.p.limits.time is lowered to \"5s\": [plugin_limits] allows no more";
+    assert_eq!(config.warnings, [lowered]);
+    assert!(config.show().contains("[plugins.p.limits]\nmemory = \"32MiB\""), "{}", config.show());
+}
+
+/// P54: zero is refused for every limit, for all interfaces and for one.
+#[test]
+fn a_limit_of_zero_is_refused() {
+    let keys = ["time", "queue_wait", "concurrency", "output", "copied", "log_size", "log_lines"];
+    for table in ["limits", "limits.summarizer", "limits.before_append"] {
+        for key in keys.into_iter().chain(["handles"]) {
+            for zero in ["0", "\"0s\"", "\"0B\""] {
+                let told = problems(&format!("{PLUGIN}[plugins.p.{table}]\n{key} = {zero}\n"));
+                assert!(told.contains(&format!("plugins.p.{table}.{key}: write a")), "{told}");
+            }
+        }
+    }
+    for key in ["memory", "max_instances", "idle_after", "breaker.failures", "breaker.open_for"] {
+        let table = if key.starts_with("breaker") { "" } else { "limits." };
+        let told = problems(&format!("{PLUGIN}{table}{key} = 0\n"));
+        assert!(told.contains(&format!("{key}: write a")), "{told}");
+    }
+}
+
+/// Summaries leave an instance to the hooks of their plugin, and plugins leave some to each other.
+#[test]
+fn instances_are_shared() {
+    let both = format!("[summary]\nplugin = \"p\"\n{PLUGIN}");
+    let config = parse(&both);
+    assert_eq!(config.plugins[0].limits.calls.map(|call| call.concurrency), [4, 4, 4, 4, 3]);
+    assert_eq!(config.reserved_instances, 2);
+    let told = problems(&format!("{both}limits.max_instances = 1\n"));
+    assert!(told.contains("needs limits.max_instances of 2 or more"), "{told}");
+    let told = problems(&format!("{both}[plugin_limits]\nmax_instances = 1\n"));
+    assert!(told.contains("plugin_limits.max_instances: write 2 or more"), "{told}");
 }

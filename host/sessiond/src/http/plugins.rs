@@ -4,13 +4,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use sessiond_core::view::json::ObjectText;
+use sessiond_plugin::plugin::Health;
 
 use super::Api;
 use super::problem::Problem;
 use super::reply::json;
 use crate::reload::{ReloadError, Reloadable};
 
-/// `GET /v1/admin/plugins`: each with its file, and why a newer one was not taken.
+/// `GET /v1/admin/plugins`: each with its file, why that or a newer one was not taken, and how
+/// calls to it fare.
 pub(super) async fn list(State(api): State<Api>) -> Response {
     let plugins = api.reloader.iter().flat_map(|it| it.plugins());
     let plugins: Vec<_> = plugins.map(|plugin| object(plugin).end()).collect();
@@ -38,13 +40,35 @@ pub(super) async fn run(
 fn object(plugin: &Reloadable) -> ObjectText {
     let current = plugin.current();
     let object = ObjectText::default()
-        .string("name", current.name())
+        .string("name", plugin.name())
         .string("path", &plugin.path().to_string_lossy())
-        .string("sha256", current.sha256())
-        .plain("size", current.size());
+        .plain("loaded", current.is_some());
+    let (object, why) = match &current {
+        Some(current) => {
+            let interfaces: Vec<_> = current.health().iter().map(interface).collect();
+            let object = object
+                .string("sha256", current.sha256())
+                .plain("size", current.size())
+                .raw("interfaces", &format!("[{}]", interfaces.join(",")));
+            (object, "reload_error")
+        }
+        None => (object, "load_error"),
+    };
     match plugin.error() {
-        Some(error) => object.string("reload_error", &error),
+        Some(error) => object.string(why, &error),
         None => object,
+    }
+}
+
+/// An interface, whether its breaker lets calls through, and how it failed last.
+fn interface(health: &Health) -> String {
+    let object = ObjectText::default()
+        .string("name", health.interface.name())
+        .string("breaker", health.breaker.name())
+        .plain("failures_in_a_row", health.failures);
+    match &health.last_failure {
+        Some(failure) => object.string("last_failure", failure).end(),
+        None => object.end(),
     }
 }
 
@@ -52,7 +76,9 @@ impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         let (status, code) = match &error {
             ReloadError::Unknown(_) => (StatusCode::NOT_FOUND, "plugin_not_found"),
-            ReloadError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "plugin_not_reloaded"),
+            ReloadError::Refused(_) | ReloadError::Absent(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "plugin_not_reloaded")
+            }
         };
         Self::new(status, code, error.to_string())
     }

@@ -22,6 +22,8 @@ pub(crate) struct Problem {
     members: Vec<(&'static str, String)>,
     /// For the log, not for the client.
     cause: Option<String>,
+    /// When to try again, in seconds, if that is later than soon.
+    retry_after: Option<u64>,
 }
 
 /// The cause of a problem, on its way to the log.
@@ -30,7 +32,14 @@ pub(crate) struct Cause(pub(crate) String);
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), members: Vec::new(), cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            members: Vec::new(),
+            cause: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -62,6 +71,14 @@ impl Problem {
         self
     }
 
+    /// Says when a plugin is asked again that is not asked for a while.
+    fn retrying(mut self, kind: &FailureKind) -> Self {
+        if let FailureKind::Open { retry_after } = kind {
+            self.retry_after = Some(retry_after.as_secs_f64().ceil() as u64);
+        }
+        self
+    }
+
     fn retry_later(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
@@ -82,7 +99,8 @@ impl IntoResponse for Problem {
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let seconds = HeaderValue::from(self.retry_after.unwrap_or(1).max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));
@@ -126,8 +144,8 @@ fn status_of(code: &str) -> StatusCode {
         "other_revision" => StatusCode::PRECONDITION_FAILED,
         "event_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "hook_denied" | "hook_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
-        "hook_unavailable" | "plugin_busy" | "store_unavailable" | "not_replicated"
-        | "stopping" | "summary_queue_full" | "queue_full" | "writes_pending" | "journal_full"
+        "hook_unavailable" | "plugin_busy" | "plugin_unavailable" | "store_unavailable"
+        | "not_replicated" | "stopping" | "summary_queue_full" | "queue_full" | "writes_pending" | "journal_full"
         | "journal_failed" => StatusCode::SERVICE_UNAVAILABLE,
         "plugin_time_out" | "summary_time_out" => StatusCode::GATEWAY_TIMEOUT,
         "store_full" => StatusCode::INSUFFICIENT_STORAGE,
@@ -147,12 +165,17 @@ fn of_hook(problem: Problem, error: &ChainError) -> Problem {
             let what = match kind {
                 FailureKind::Busy => "all its instances are in use; try again",
                 FailureKind::TimeOut => "it ran past its time limit",
+                FailureKind::Open { .. } => {
+                    "it has failed again and again, and is not asked for a while; try again later"
+                }
+                FailureKind::NotLoaded => "it could not be loaded; the daemon's log says why",
                 _ => "it failed; the daemon's log has the details",
             };
             problem
                 .saying(format!("the plugin {plugin:?} did not answer: {what}"))
                 .with("plugin", quote(plugin))
                 .with("failure", quote(kind.name()))
+                .retrying(kind)
         }
     }
 }

@@ -22,15 +22,32 @@ pub(in crate::commands) async fn run(config: &Path) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// A plugin in a line, and why its newer file was not taken in another.
+/// A plugin in a line, and what is wrong with it in others.
 pub(super) fn line(plugin: &Value) -> String {
     let text = |name: &str| plugin.get(name).and_then(Value::as_str).unwrap_or_default();
+    if plugin.get("loaded").and_then(Value::as_bool) == Some(false) {
+        return format!(
+            "{}: {}, not loaded\n  {}\n",
+            text("name"),
+            text("path"),
+            text("load_error")
+        );
+    }
     let size = plugin.get("size").and_then(Value::as_u64).unwrap_or_default();
     let mut line =
         format!("{}: {}, {size} bytes, sha256 {}\n", text("name"), text("path"), text("sha256"));
     let error = text("reload_error");
     if !error.is_empty() {
         line.push_str(&format!("  its file was not taken when it changed: {error}\n"));
+    }
+    let interfaces = plugin.get("interfaces").and_then(Value::as_array);
+    for interface in interfaces.into_iter().flatten() {
+        let text = |name: &str| interface.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("breaker") != "closed" {
+            let (name, breaker, last) = (text("name"), text("breaker"), text("last_failure"));
+            let last = last.lines().next().unwrap_or_default();
+            line.push_str(&format!("  {name}: breaker {breaker}; the last failure: {last}\n"));
+        }
     }
     line
 }

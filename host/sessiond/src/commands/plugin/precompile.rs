@@ -49,7 +49,7 @@ pub(in crate::commands) async fn run(args: &PrecompileArgs) -> anyhow::Result<Ex
 fn loader(config: &Config) -> anyhow::Result<PluginLoader> {
     let engine = match config.plugins.as_slice() {
         [] => EngineConfig::of_one(&Limits::default()),
-        plugins => engine_config(plugins),
+        _ => engine_config(config),
     };
     let engine = Arc::new(PluginEngine::new(engine)?);
     let compiler = compiler(&config.plugin_cache)?;
