@@ -15,6 +15,7 @@ use wasmtime::component::{Instance, Resource};
 use crate::bindings::exports::sessiond::plugin as exports;
 use crate::bindings::sessiond::plugin::types;
 use crate::host::Host;
+use crate::measures::Held;
 use crate::output::cut;
 use crate::plugin::{ExportedIndices, Interface};
 use crate::rows::{EventRow, Row, StaleHandle, SummaryRow};
@@ -68,6 +69,7 @@ pub(crate) struct PluginInstance {
     /// True while a call runs: what does not come back from one is never used again.
     poisoned: bool,
     calls: u64,
+    held: Held,
 }
 
 impl PluginInstance {
@@ -75,6 +77,7 @@ impl PluginInstance {
         mut store: Store<Host>,
         instance: &Instance,
         exported: &ExportedIndices,
+        mut held: Held,
     ) -> wasmtime::Result<Self> {
         let indices = exported;
         let before_append =
@@ -87,6 +90,7 @@ impl PluginInstance {
             indices.after_get.as_ref().map(|it| it.load(&mut store, instance)).transpose()?;
         let summarizer =
             indices.summarizer.as_ref().map(|it| it.load(&mut store, instance)).transpose()?;
+        held.set(store.data().meter.memory());
         let (poisoned, calls) = (false, 0);
         Ok(Self {
             store,
@@ -97,6 +101,7 @@ impl PluginInstance {
             summarizer,
             poisoned,
             calls,
+            held,
         })
     }
 
@@ -134,7 +139,9 @@ impl PluginInstance {
         let answer = self.dispatch(subject, request).await;
         self.store.data_mut().rows.clear();
         let answer = answer?;
-        self.store.data_mut().output.end();
+        let host = self.store.data_mut();
+        host.output.end();
+        self.held.set(host.meter.memory());
         self.poisoned = false;
         Ok(answer)
     }

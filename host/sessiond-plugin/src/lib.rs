@@ -28,6 +28,7 @@ mod bindings;
 mod host;
 mod import;
 mod instance;
+mod measures;
 mod offer;
 mod output;
 mod pool;

@@ -14,6 +14,7 @@ use crate::contract::Surface;
 use crate::engine::PluginEngine;
 use crate::error::PluginError;
 use crate::host::Host;
+use crate::measures::PluginMeasures;
 use crate::offer;
 use crate::plugin::{ExportedIndices, Plugin, PluginCode, PluginSettings};
 use crate::pool::InstancePool;
@@ -170,10 +171,11 @@ impl PluginLoader {
             PluginError::Contract { problems }
         })?;
         let exported = ExportedIndices::find(&pre);
-        let pool = InstancePool::new(settings.limits, settings.isolation);
+        let measures = Arc::new(PluginMeasures::new(settings.name.clone()));
+        let pool = InstancePool::new(settings.limits, settings.isolation, measures.clone());
         let (sha256, size) = (file.sha256, file.bytes.len());
         let imports = surface.imports;
-        let code = PluginCode { settings, sha256, size, imports, pre, exported };
+        let code = PluginCode { settings, sha256, size, imports, pre, exported, measures };
         let _alive = Alive::plugin(&code.settings.name);
         Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone(), _alive }))
     }

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::alive::Alive;
 use crate::instance::PluginInstance;
 use crate::limits::Limits;
+use crate::measures::PluginMeasures;
 use crate::plugin::Isolation;
 
 /// An instance retires after this many calls: languages leak a little in each.
@@ -29,6 +31,7 @@ pub(crate) struct InstancePool {
     places: Arc<Semaphore>,
     limits: Limits,
     isolation: Isolation,
+    measures: Arc<PluginMeasures>,
     /// Another plugin has taken over: nothing is kept any more.
     retired: AtomicBool,
     /// Longest idle first.
@@ -38,6 +41,7 @@ pub(crate) struct InstancePool {
 struct Idle {
     app: String,
     instance: PluginInstance,
+    _alive: Alive,
 }
 
 impl std::fmt::Debug for Idle {
@@ -55,9 +59,10 @@ pub(crate) struct Busy {
 }
 
 impl InstancePool {
-    pub(crate) fn new(limits: Limits, isolation: Isolation) -> Self {
+    pub(crate) fn new(limits: Limits, isolation: Isolation, measures: Arc<PluginMeasures>) -> Self {
         let places = Arc::new(Semaphore::new(limits.max_instances));
-        Self { places, limits, isolation, retired: AtomicBool::new(false), idle: Mutex::default() }
+        let (retired, idle) = (AtomicBool::new(false), Mutex::default());
+        Self { places, limits, isolation, measures, retired, idle }
     }
 
     /// Takes over the places of another pool, so that both together have no more than one.
@@ -107,7 +112,7 @@ impl InstancePool {
         if self.retired.load(Ordering::SeqCst) {
             return;
         }
-        idle.push_back(Idle { app: app.to_owned(), instance });
+        idle.push_back(Idle { app: app.to_owned(), instance, _alive: self.measures.idle() });
     }
 
     fn retires(&self, instance: &PluginInstance) -> bool {

@@ -19,10 +19,11 @@ pub use grants::GrantsConfig;
 pub use models::ModelConfig;
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
+pub(crate) use reader::Secret;
 pub use redis::StoreConfig;
 pub use server::ServerConfig;
 pub use summary::SummaryConfig;
-pub use telemetry::{LogFormat, TelemetryConfig};
+pub use telemetry::{LogFormat, TelemetryConfig, TracesConfig};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

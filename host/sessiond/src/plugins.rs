@@ -59,9 +59,8 @@ pub(crate) async fn load_plugins(
     let loader = Arc::new(PluginLoader::new(engine)?.with_compiler(compiler));
     let ports = Ports::open(config, own, keyvalue)?;
     // All at once; compiles take turns.
-    let begin = |plugin: &PluginConfig| {
-        load(&loader, plugin, config.max_event_size, plugin.grants.to_grants(&ports))
-    };
+    let begin =
+        |plugin: &PluginConfig| load(&loader, plugin, config, plugin.grants.to_grants(&ports));
     let loading: Vec<_> = config.plugins.iter().map(begin).collect();
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (plugin, loading) in config.plugins.iter().zip(loading) {
@@ -106,7 +105,7 @@ pub(crate) fn engine_config(plugins: &[PluginConfig]) -> EngineConfig {
 fn load(
     loader: &Arc<PluginLoader>,
     plugin: &PluginConfig,
-    max_event_size: usize,
+    config: &Config,
     grants: Grants,
 ) -> JoinHandle<Result<Arc<Plugin>, PluginError>> {
     let settings = PluginSettings {
@@ -114,8 +113,9 @@ fn load(
         limits: plugin.limits,
         isolation: plugin.isolation,
         on_error: plugin.on_error,
-        max_event_size,
+        max_event_size: config.max_event_size,
         grants,
+        log_guest_output: config.telemetry.log_guest_output,
     };
     let (loader, path, required) = (loader.clone(), plugin.path.clone(), plugin.required.clone());
     // Reading, and compiling where there is no other process for it, take time.

@@ -208,6 +208,7 @@ impl SessionStore for EmbeddedStore {
         self.digest_key
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "create"))]
     async fn create(
         &self,
         key: &SessionKey,
@@ -226,6 +227,7 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(header))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append"))]
     async fn append(
         &self,
         key: &SessionKey,
@@ -258,6 +260,7 @@ impl SessionStore for EmbeddedStore {
         Ok(Appended { header, outcomes, given_up })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "seen"))]
     async fn seen(
         &self,
         key: &SessionKey,
@@ -268,6 +271,7 @@ impl SessionStore for EmbeddedStore {
         Ok((record.header(), ids.iter().map(|id| record.seen(id).cloned()).collect()))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read"))]
     async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError> {
         let (mut world, now) = self.world();
         let Ok(record) = world.record_mut(key, now) else { return Ok(None) };
@@ -284,12 +288,14 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(Snapshot { header, state, summaries, entries, ttl, origin, tracks }))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete"))]
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (mut world, _) = self.world();
         world.forget(key);
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "list"))]
     async fn list(
         &self,
         user: &UserKey,
@@ -322,16 +328,19 @@ impl SessionStore for EmbeddedStore {
         Ok(SessionPage { sessions, next })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "user_state"))]
     async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError> {
         let (world, now) = self.world();
         Ok(world.user_state(user, now))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "app_state"))]
     async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError> {
         let (world, now) = self.world();
         Ok(world.app_state(app, now))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_user_state"))]
     async fn change_user_state(
         &self,
         user: &UserKey,
@@ -343,6 +352,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_app_state"))]
     async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError> {
         let (mut world, now) = self.world();
         let app = world.apps.entry(app.clone()).or_default();
@@ -350,6 +360,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "put_summary"))]
     async fn put_summary(
         &self,
         key: &SessionKey,
@@ -361,6 +372,7 @@ impl SessionStore for EmbeddedStore {
         world.record_mut(key, now)?.put_summary(seen, summary, totals)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]
     async fn edit(
         &self,
         key: &SessionKey,
@@ -382,11 +394,13 @@ impl SessionStore for EmbeddedStore {
         Ok(Edited { header, removed: plan.removed, popped: plan.popped })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "whole"))]
     async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
         let (world, now) = self.world();
         Ok(world.record(key, now).ok().map(Record::whole))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "restore"))]
     async fn restore(
         &self,
         key: &SessionKey,
@@ -411,6 +425,7 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(header))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "set_ttl"))]
     async fn set_ttl(
         &self,
         key: &SessionKey,
@@ -425,6 +440,7 @@ impl SessionStore for EmbeddedStore {
         Ok(record.header())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "lease"))]
     async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError> {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
@@ -436,6 +452,7 @@ impl SessionStore for EmbeddedStore {
         Ok(lease)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "release"))]
     async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError> {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
@@ -443,6 +460,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append_track"))]
     async fn append_track(
         &self,
         key: &SessionKey,
@@ -471,6 +489,7 @@ impl SessionStore for EmbeddedStore {
         Ok(TrackAppended { header: record.header(), outcomes })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read_track"))]
     async fn read_track(
         &self,
         key: &SessionKey,
@@ -487,6 +506,7 @@ impl SessionStore for EmbeddedStore {
         Ok(TrackPage { header: record.header(), events, more })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete_track"))]
     async fn delete_track(
         &self,
         key: &SessionKey,

@@ -44,6 +44,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         on_error: OnError::Reject,
         max_event_size: MAX_EVENT_SIZE,
         grants: Grants::undecided(),
+        log_guest_output: true,
     };
     let engine = PluginEngine::new(EngineConfig::of_one(&limits))?;
     let compiler = compiler(&PluginCacheConfig::default())?;
