@@ -15,14 +15,16 @@ use sessiond_core::read::ReadOptions;
 use sessiond_core::summary::{Draft, SummaryJob};
 use sessiond_core::view::SessionView;
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span, field};
 use wasmtime::Trap;
 
-use crate::alive::Alive;
 use crate::error::CallError;
 use crate::instance::{Answer, PluginInstance, Request};
 use crate::limits::LimitError;
+use crate::measures::{Parts, Phase};
 use crate::output::cut;
 use crate::plugin::{Interface, Plugin};
+use crate::rows::StaleHandle;
 use crate::slot::{Absent, PluginSlot};
 
 /// How long past its deadline a call may go on before it is dropped from outside: the guest is
@@ -44,25 +46,47 @@ impl Plugin {
         request: Request,
     ) -> Result<Answer, HookError> {
         let interface = request.interface();
-        let begin = Instant::now();
-        let answer = self.pass(call, subject, request).await;
+        // The name is ours; what guests write is nowhere in a span.
+        let span = tracing::info_span!(
+            "plugin call",
+            plugin = self.name(),
+            interface = interface.name(),
+            sha256 = self.sha256(),
+            outcome = field::Empty,
+            wait_us = field::Empty,
+            instantiate_us = field::Empty,
+            call_us = field::Empty,
+        );
+        let parent = span.clone();
+        self.counted(call, subject, request, interface, span).instrument(parent).await
+    }
+
+    async fn counted(
+        self: &Arc<Self>,
+        call: &CallContext,
+        subject: &Subject,
+        request: Request,
+        interface: Interface,
+        span: Span,
+    ) -> Result<Answer, HookError> {
+        let measures = &self.code.measures;
+        // No request waits for a trial, so it is none of those that are counted.
+        let counts = call.purpose != Purpose::Trial;
+        let counted = counts.then(|| measures.call(interface));
+        let parts = Parts::new(counts.then(|| measures.clone()), interface, span);
+        let answer = self.pass(call, subject, request, parts).await;
         let outcome = match &answer {
             Ok(Answer::Rejected(_)) => "rejected",
             Ok(_) => "ok",
             Err(HookError::Rejected(_)) => "rejected",
             Err(HookError::Failed { kind, .. }) => kind.name(),
         };
-        if call.purpose == Purpose::Trial {
-            // No request waits for it, so it is none of those that are counted.
-            return answer;
+        if let Some(counted) = counted {
+            counted.end(outcome);
         }
-        let (plugin, interface) = (self.name().to_owned(), interface.name());
-        metrics::counter!("sessiond_plugin_calls_total", "plugin" => plugin.clone(), "interface" => interface, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("sessiond_plugin_call_seconds", "plugin" => plugin, "interface" => interface)
-            .record(begin.elapsed());
         match answer? {
-            Answer::Rejected(rejection) => Err(HookError::Rejected(rejection)),
+            // A trial has the answer itself.
+            Answer::Rejected(rejection) if counts => Err(HookError::Rejected(rejection)),
             answer => Ok(answer),
         }
     }
@@ -74,16 +98,17 @@ impl Plugin {
         call: &CallContext,
         subject: &Subject,
         request: Request,
+        parts: Parts,
     ) -> Result<Answer, HookError> {
         let breaker = request.interface().of(&self.breakers).as_ref();
         let Some(breaker) = breaker.filter(|_| call.purpose != Purpose::Trial) else {
-            return self.run(call, subject, request).await;
+            return self.run(call, subject, request, parts).await;
         };
         let passage = breaker.admit(Instant::now()).map_err(|retry_after| {
             let message = format!("breaker-open: it is tried again in {retry_after:?}");
             HookError::failed(FailureKind::Open { retry_after }, CallError { message })
         })?;
-        let answer = self.run(call, subject, request).await;
+        let answer = self.run(call, subject, request, parts).await;
         match &answer {
             Err(HookError::Failed { kind: FailureKind::Busy, .. }) => {}
             Err(HookError::Failed { kind, source }) => {
@@ -100,9 +125,14 @@ impl Plugin {
         call: &CallContext,
         subject: &Subject,
         request: Request,
+        parts: Parts,
     ) -> Result<Answer, HookError> {
         let interface = request.interface();
+        let begin = Instant::now();
         let place = self.pool.place(interface).await;
+        if place.is_err() {
+            parts.record(Phase::Wait, begin.elapsed());
+        }
         let place = place.map_err(|busy| HookError::failed(FailureKind::Busy, busy))?;
         let time = self.code.settings.limits.of(interface).time;
         let deadline = Instant::now() + time;
@@ -110,12 +140,14 @@ impl Plugin {
         let runtime =
             runtime.map_err(|error| HookError::failed(FailureKind::Instantiate, error))?;
         let (plugin, call, subject) = (self.clone(), call.clone(), subject.clone());
-        let task = runtime.spawn(async move {
+        let task = async move {
             // The place is given up when the guest has ended, not when the caller has.
             let _place = place;
-            let _running = Alive::call(plugin.name());
-            plugin.serve(&call, &subject, deadline, request).await
-        });
+            let _running = plugin.code.measures.running();
+            parts.record(Phase::Wait, begin.elapsed());
+            plugin.serve(&call, &subject, deadline, request, &parts).await
+        };
+        let task = runtime.spawn(task.in_current_span());
         // Dropping this, with the request, ends the guest at its next tick.
         let mut task = AbortOnDrop(task);
         let give_up = tokio::time::Instant::from_std(deadline) + SLACK;
@@ -138,27 +170,48 @@ impl Plugin {
         subject: &Subject,
         deadline: Instant,
         request: Request,
+        parts: &Parts,
     ) -> Result<Answer, HookError> {
+        // A trial is of our own events, and its author is to learn what is wrong.
+        let detailed = self.settings().log_guest_output || call.purpose == Purpose::Trial;
         let mut instance = match self.pool.take(subject.app()) {
             Some(instance) => instance,
-            None => self.code.start(deadline).await.map_err(|error| {
-                HookError::failed(
-                    failure_kind(&error, FailureKind::Instantiate),
-                    report(&error, ""),
-                )
-            })?,
+            None => self.start(deadline, parts, detailed).await?,
         };
         let limits = self.code.settings.limits.of(request.interface());
+        let begin = Instant::now();
         let answer = instance.serve(call, subject, deadline, limits, request).await;
-        let answer = answer.map_err(|error| failed(&error, &mut instance));
-        self.pool.give_back(subject.app(), instance);
+        parts.record(Phase::Call, begin.elapsed());
+        let answer = answer.map_err(|error| failed(&error, &mut instance, detailed));
+        // Nobody else is of the app of a trial, so its instance would only hold memory.
+        if call.purpose != Purpose::Trial {
+            self.pool.give_back(subject.app(), instance);
+        }
         answer
     }
 }
 
-fn failed(error: &wasmtime::Error, instance: &mut PluginInstance) -> HookError {
+impl Plugin {
+    async fn start(
+        &self,
+        deadline: Instant,
+        parts: &Parts,
+        detailed: bool,
+    ) -> Result<PluginInstance, HookError> {
+        let begin = Instant::now();
+        let started = self.code.start(deadline).await;
+        parts.record(Phase::Instantiate, begin.elapsed());
+        started.map_err(|error| {
+            let kind = failure_kind(&error, FailureKind::Instantiate);
+            HookError::failed(kind, report(&error, "", detailed))
+        })
+    }
+}
+
+fn failed(error: &wasmtime::Error, instance: &mut PluginInstance, detailed: bool) -> HookError {
     let last_words = instance.last_words();
-    HookError::failed(failure_kind(error, FailureKind::Trap), report(error, &last_words))
+    let kind = failure_kind(error, FailureKind::Trap);
+    HookError::failed(kind, report(error, &last_words, detailed))
 }
 
 fn failure_kind(error: &wasmtime::Error, otherwise: FailureKind) -> FailureKind {
@@ -173,9 +226,15 @@ fn failure_kind(error: &wasmtime::Error, otherwise: FailureKind) -> FailureKind 
     }
 }
 
-/// What the operator gets to read: the cause, the guest's stack and its last words.
-fn report(error: &wasmtime::Error, last_words: &str) -> CallError {
+/// What the operator gets to read: the cause, the guest's stack and its last words (P40). Without
+/// details it is the cause alone, and that only if it is ours.
+fn report(error: &wasmtime::Error, last_words: &str, detailed: bool) -> CallError {
     let cause = error.root_cause().to_string();
+    if !detailed {
+        let ours = error.is::<LimitError>() || error.is::<Trap>() || error.is::<StaleHandle>();
+        let message = if ours { cause } else { "the guest failed".to_owned() };
+        return CallError { message: message + " (`telemetry.log_guest_output` hides the rest)" };
+    }
     let stack = format!("{error:?}");
     let mut message = cause;
     if !last_words.trim().is_empty() {

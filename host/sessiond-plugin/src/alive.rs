@@ -14,12 +14,8 @@ impl Alive {
         Self::begin(metrics::gauge!("sessiond_plugin_instances", "plugin" => name.to_owned()))
     }
 
-    /// A guest at work for a call.
-    pub(crate) fn call(name: &str) -> Self {
-        Self::begin(metrics::gauge!("sessiond_plugin_running", "plugin" => name.to_owned()))
-    }
-
-    fn begin(gauge: metrics::Gauge) -> Self {
+    /// One more in a gauge.
+    pub(crate) fn begin(gauge: metrics::Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge)
     }

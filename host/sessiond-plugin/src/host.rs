@@ -47,8 +47,12 @@ pub(crate) struct Host {
 impl Host {
     /// WASI is there, since runtimes of some languages ask for it, with nothing behind it: no
     /// files, no network, no environment, no arguments, an empty input.
-    pub(crate) fn new(plugin: Arc<str>, memory: usize, max_event_size: usize) -> Self {
-        let output = Output::new(plugin.clone());
+    pub(crate) fn new(
+        plugin: Arc<str>,
+        memory: usize,
+        max_event_size: usize,
+        output: Output,
+    ) -> Self {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.stream(Stream::Out)).stderr(output.stream(Stream::Err));
         wasi.max_random_size(MAX_RANDOM);

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::instance::PluginInstance;
+use crate::pool;
 
 /// The idle instances of a plugin. An app gets the one that it used last, so that a pool which was
 /// larger than it need be grows smaller by itself: what is too much is never used again (P22).
-pub(crate) struct IdleList<T = PluginInstance> {
+pub(crate) struct IdleList<T = pool::Waiting> {
     plugin: String,
     idle_after: Duration,
     waiting: Mutex<Waiting<T>>,

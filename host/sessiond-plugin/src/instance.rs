@@ -16,6 +16,7 @@ use crate::bindings::exports::sessiond::plugin as exports;
 use crate::bindings::sessiond::plugin::types;
 use crate::host::Host;
 use crate::limits::{CallLimits, Spent};
+use crate::measures::Held;
 use crate::output::cut;
 use crate::plugin::{ExportedIndices, Interface};
 use crate::rows::{EventRow, Row, StaleHandle, SummaryRow};
@@ -72,6 +73,7 @@ pub(crate) struct PluginInstance {
     /// True while a call runs: what does not come back from one is never used again.
     poisoned: bool,
     calls: u64,
+    held: Held,
 }
 
 impl PluginInstance {
@@ -79,6 +81,7 @@ impl PluginInstance {
         mut store: Store<Host>,
         instance: &Instance,
         exported: &ExportedIndices,
+        mut held: Held,
     ) -> wasmtime::Result<Self> {
         let indices = exported;
         let before_append =
@@ -91,6 +94,7 @@ impl PluginInstance {
             indices.after_get.as_ref().map(|it| it.load(&mut store, instance)).transpose()?;
         let summarizer =
             indices.summarizer.as_ref().map(|it| it.load(&mut store, instance)).transpose()?;
+        held.set(store.data().meter.memory());
         let (poisoned, calls) = (false, 0);
         Ok(Self {
             store,
@@ -101,6 +105,7 @@ impl PluginInstance {
             summarizer,
             poisoned,
             calls,
+            held,
         })
     }
 
@@ -143,7 +148,9 @@ impl PluginInstance {
         host.rows.clear();
         host.leaked = host.table.iter_mut().count();
         let answer = answer?;
-        self.store.data_mut().output.end();
+        let host = self.store.data_mut();
+        host.output.end();
+        self.held.set(host.meter.memory());
         self.poisoned = false;
         Ok(answer)
     }

@@ -30,6 +30,7 @@ mod host;
 mod idle;
 mod import;
 mod instance;
+mod measures;
 mod offer;
 mod output;
 mod places;

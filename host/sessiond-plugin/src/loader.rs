@@ -15,6 +15,7 @@ use crate::contract::Surface;
 use crate::engine::PluginEngine;
 use crate::error::PluginError;
 use crate::host::Host;
+use crate::measures::PluginMeasures;
 use crate::offer;
 use crate::plugin::{ExportedIndices, Interface, Plugin, PluginCode, PluginSettings};
 use crate::pool::InstancePool;
@@ -171,14 +172,15 @@ impl PluginLoader {
             PluginError::Contract { problems }
         })?;
         let exported = ExportedIndices::find(&pre);
-        let pool = InstancePool::new(&settings, self.engine.census().clone());
+        let measures = Arc::new(PluginMeasures::new(settings.name.clone()));
+        let pool = InstancePool::new(&settings, self.engine.census().clone(), measures.clone());
         let breakers = Interface::ALL.map(|it| {
             let breaker = || Breaker::new(&settings.name, it, settings.breaker);
             exported.has(it).then(breaker)
         });
         let (sha256, size) = (file.sha256, file.bytes.len());
         let imports = surface.imports;
-        let code = PluginCode { settings, sha256, size, imports, pre, exported };
+        let code = PluginCode { settings, sha256, size, imports, pre, exported, measures };
         let _alive = Alive::plugin(&code.settings.name);
         Ok(Arc::new(Plugin { code, pool, engine: self.engine.clone(), breakers, _alive }))
     }

@@ -11,7 +11,8 @@ use crate::limits::CallLimits;
 
 /// The longest line, in bytes; the rest of it is cut.
 const MAX_LINE: usize = 4 * 1024;
-/// How much of the standard error is kept for the report of a failure, in bytes.
+/// How much of the standard error, and of what was logged as an error, is kept for the report of a
+/// failure, in bytes.
 const TAIL: usize = 4 * 1024;
 
 /// How much a line matters.
@@ -33,6 +34,8 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Inner {
     plugin: Arc<str>,
+    /// Whether any of it is logged.
+    shown: bool,
     request_id: Arc<str>,
     session: String,
     /// What the call may still log, in bytes and lines; the rest is dropped and counted.
@@ -46,9 +49,11 @@ struct Inner {
 }
 
 impl Output {
-    pub(crate) fn new(plugin: Arc<str>) -> Self {
+    /// Output that is logged, or that nobody sees.
+    pub(crate) fn new(plugin: Arc<str>, shown: bool) -> Self {
         let inner = Inner {
             plugin,
+            shown,
             request_id: "".into(),
             session: String::new(),
             room: 0,
@@ -96,7 +101,13 @@ impl Output {
 
     /// Writes a line to the daemon's log.
     pub(crate) fn log(&self, level: Level, message: &str) {
-        self.lock().log(level, message);
+        let mut inner = self.lock();
+        if level == Level::Error {
+            // Where there is no standard error, this is where a panic is told.
+            inner.remember(message);
+            inner.remember("\n");
+        }
+        inner.log(level, message);
     }
 
     /// The standard output or error of an instance.
@@ -107,6 +118,9 @@ impl Output {
 
 impl Inner {
     fn log(&mut self, level: Level, message: &str) {
+        if !self.shown {
+            return;
+        }
         let line = cut(message, MAX_LINE);
         if line.len() > self.room || self.lines == 0 {
             self.dropped += message.len();
@@ -143,13 +157,18 @@ impl Inner {
         }
     }
 
+    /// Keeps the end of what a failure is reported with.
+    fn remember(&mut self, text: &str) {
+        self.tail.push_str(cut(text, TAIL));
+        let over = self.tail.len().saturating_sub(TAIL);
+        let from = (over..=self.tail.len()).find(|at| self.tail.is_char_boundary(*at));
+        self.tail.drain(..from.unwrap_or(over));
+    }
+
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         if stream == Stream::Err {
-            self.tail.push_str(cut(&text, TAIL));
-            let over = self.tail.len().saturating_sub(TAIL);
-            let from = (over..=self.tail.len()).find(|at| self.tail.is_char_boundary(*at));
-            self.tail.drain(..from.unwrap_or(over));
+            self.remember(&text);
         }
         let mut rest = &*text;
         while let Some((line, after)) = rest.split_once('\n') {
@@ -237,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_the_last_of_what_was_written() {
-        let output = Output::new("p".into());
+        let output = Output::new("p".into(), true);
         output.begin("r".into(), "s".to_owned(), &CallLimits::default());
         let mut stream = output.stream(Stream::Err);
         for _ in 0..1000 {

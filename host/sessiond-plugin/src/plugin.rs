@@ -15,6 +15,8 @@ use crate::grants::Grants;
 use crate::host::Host;
 use crate::instance::PluginInstance;
 use crate::limits::{LimitError, Limits};
+use crate::measures::PluginMeasures;
+use crate::output::Output;
 use crate::pool::InstancePool;
 
 /// An interface that a component may export.
@@ -98,6 +100,9 @@ pub struct PluginSettings {
     pub max_event_size: usize,
     /// What it may import beyond what all may.
     pub grants: Grants,
+    /// Whether what its guests write and where they were when they failed is logged: it may quote
+    /// events.
+    pub log_guest_output: bool,
 }
 
 /// A loaded plugin. Calls go through the traits that it implements in [`crate::adapter`].
@@ -132,6 +137,7 @@ pub(crate) struct PluginCode {
     pub(crate) imports: Vec<String>,
     pub(crate) pre: InstancePre<Host>,
     pub(crate) exported: ExportedIndices,
+    pub(crate) measures: Arc<PluginMeasures>,
 }
 
 /// The exports of a component, found once when it is loaded.
@@ -227,8 +233,9 @@ impl PluginCode {
         &self,
         deadline: std::time::Instant,
     ) -> wasmtime::Result<PluginInstance> {
-        let PluginSettings { name, limits, max_event_size, .. } = &self.settings;
-        let mut host = Host::new(name.clone(), limits.memory, *max_event_size);
+        let PluginSettings { name, limits, max_event_size, log_guest_output, .. } = &self.settings;
+        let output = Output::new(name.clone(), *log_guest_output);
+        let mut host = Host::new(name.clone(), limits.memory, *max_event_size, output);
         host.deadline = deadline;
         host.grants = self.settings.grants.clone();
         let mut store = Store::new(self.pre.engine(), host);
@@ -241,7 +248,7 @@ impl PluginCode {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-        PluginInstance::new(store, &instance, &self.exported)
+        PluginInstance::new(store, &instance, &self.exported, self.measures.held())
     }
 }
 

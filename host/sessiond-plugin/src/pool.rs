@@ -9,10 +9,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::alive::Alive;
 use crate::host::MAX_WASI_HANDLES;
 use crate::idle::IdleList;
 use crate::instance::PluginInstance;
 use crate::limits::Limits;
+use crate::measures::PluginMeasures;
 use crate::places::{Busy, Census, Place, Places};
 use crate::plugin::{Interface, Isolation, PluginSettings};
 
@@ -30,15 +32,26 @@ pub(crate) struct InstancePool {
     limits: Limits,
     isolation: Isolation,
     idle: Arc<IdleList>,
+    measures: Arc<PluginMeasures>,
+}
+
+/// An instance that waits for its next call, and is counted as such.
+pub(crate) struct Waiting {
+    instance: PluginInstance,
+    _counted: Alive,
 }
 
 impl InstancePool {
-    pub(crate) fn new(settings: &PluginSettings, census: Arc<Census>) -> Self {
+    pub(crate) fn new(
+        settings: &PluginSettings,
+        census: Arc<Census>,
+        measures: Arc<PluginMeasures>,
+    ) -> Self {
         let PluginSettings { name, limits, isolation, .. } = settings;
         let idle = Arc::new(IdleList::new(name, limits.idle_after));
         census.watch(&idle);
         let places = Arc::new(Places::new(limits, census));
-        Self { places, limits: *limits, isolation: *isolation, idle }
+        Self { places, limits: *limits, isolation: *isolation, idle, measures }
     }
 
     /// Takes over the places of another pool, so that both together have no more than one.
@@ -59,8 +72,8 @@ impl InstancePool {
     /// Takes an idle instance of the app. Without one, the caller may start another: if the idle
     /// ones take up all places, the longest idle makes room.
     pub(crate) fn take(&self, app: &str) -> Option<PluginInstance> {
-        if let Some(instance) = self.idle.take(app) {
-            return Some(instance);
+        if let Some(waiting) = self.idle.take(app) {
+            return Some(waiting.instance);
         }
         // Running instances hold places; the caller's is one of them.
         if self.idle.len() + self.places.taken() > self.limits.max_instances {
@@ -74,7 +87,10 @@ impl InstancePool {
     pub(crate) fn give_back(&self, app: &str, instance: PluginInstance) {
         match self.retires(&instance) {
             Some(reason) => self.idle.count(reason, 1),
-            None => self.idle.keep(app, instance, Instant::now()),
+            None => {
+                let waiting = Waiting { instance, _counted: self.measures.idle() };
+                self.idle.keep(app, waiting, Instant::now());
+            }
         }
     }
 

@@ -118,6 +118,7 @@ impl SessionStore for RedisStore {
         self.client.schema().digest_key()
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "create"))]
     async fn create(
         &self,
         key: &SessionKey,
@@ -126,6 +127,7 @@ impl SessionStore for RedisStore {
         self.create_session(key, first).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append"))]
     async fn append(
         &self,
         key: &SessionKey,
@@ -156,6 +158,7 @@ impl SessionStore for RedisStore {
         Ok(self.read_mark(key, journal).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "seen"))]
     async fn seen(
         &self,
         key: &SessionKey,
@@ -164,14 +167,17 @@ impl SessionStore for RedisStore {
         self.look_up(key, ids).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read"))]
     async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError> {
         self.read_session(key, range).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete"))]
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
         Ok(self.delete_session(key).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "list"))]
     async fn list(
         &self,
         user: &UserKey,
@@ -181,14 +187,17 @@ impl SessionStore for RedisStore {
         Ok(self.list_sessions(user, size, after).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "user_state"))]
     async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError> {
         Ok(self.read_user_state(user).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "app_state"))]
     async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError> {
         Ok(self.read_app_state(app).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_user_state"))]
     async fn change_user_state(
         &self,
         user: &UserKey,
@@ -197,10 +206,12 @@ impl SessionStore for RedisStore {
         Ok(self.write_user_state(user, delta).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_app_state"))]
     async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError> {
         Ok(self.write_app_state(app, delta).await?)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "put_summary"))]
     async fn put_summary(
         &self,
         key: &SessionKey,
@@ -211,6 +222,7 @@ impl SessionStore for RedisStore {
         self.store_summary(key, seen, summary, totals).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]
     async fn edit(
         &self,
         key: &SessionKey,
@@ -220,10 +232,12 @@ impl SessionStore for RedisStore {
         self.edit_session(key, condition, edit).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "whole"))]
     async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
         self.copy_session(key).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "restore"))]
     async fn restore(
         &self,
         key: &SessionKey,
@@ -232,6 +246,7 @@ impl SessionStore for RedisStore {
         self.restore_session(key, whole).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "set_ttl"))]
     async fn set_ttl(
         &self,
         key: &SessionKey,
@@ -241,14 +256,17 @@ impl SessionStore for RedisStore {
         self.write_ttl(key, condition, ttl).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "lease"))]
     async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError> {
         self.take_lease(key, request).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "release"))]
     async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError> {
         self.end_lease(key, token).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append_track"))]
     async fn append_track(
         &self,
         key: &SessionKey,
@@ -259,6 +277,7 @@ impl SessionStore for RedisStore {
         self.append_to_track(key, condition, track, events).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read_track"))]
     async fn read_track(
         &self,
         key: &SessionKey,
@@ -269,6 +288,7 @@ impl SessionStore for RedisStore {
         self.read_from_track(key, track, after, limit).await
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete_track"))]
     async fn delete_track(
         &self,
         key: &SessionKey,

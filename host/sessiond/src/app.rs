@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sessiond_core::hook::chain::HookChain;
 use sessiond_core::hook::{AppendHook, GetHook, Summarizer};
 use sessiond_core::service::{Limits, SessionService};
@@ -127,7 +128,7 @@ impl App {
 
         let grace = server.grace_period;
         let background = TaskTracker::new();
-        background.spawn(sweep(self.service.store().clone(), stop.clone()));
+        background.spawn(sweep(self.service.store().clone(), api.metrics.clone(), stop.clone()));
         background.spawn(reload_at(hangup, self.plugins.reloader.clone(), stop.clone()));
         if let Some(reloader) = &self.plugins.reloader {
             background.spawn(reloader.clone().watch(stop.clone()));
@@ -281,12 +282,14 @@ async fn tidy(engine: Arc<PluginEngine>, stop: CancellationToken) {
     }
 }
 
-async fn sweep(store: Arc<dyn SessionStore>, stop: CancellationToken) {
+async fn sweep(store: Arc<dyn SessionStore>, metrics: PrometheusHandle, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP) => {}
             () = stop.cancelled() => return,
         }
+        // What histograms have gathered is summed up, or it would grow while nobody asks for it.
+        metrics.run_upkeep();
         if let Err(error) = store.sweep().await {
             tracing::warn!(%error, "the store could not be put in order; trying again");
         }

@@ -23,10 +23,11 @@ pub use models::ModelConfig;
 pub use persist::{JournalConfig, PersistConfig};
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
+pub(crate) use reader::Secret;
 pub use redis::StoreConfig;
 pub use server::ServerConfig;
 pub use summary::SummaryConfig;
-pub use telemetry::{LogFormat, TelemetryConfig};
+pub use telemetry::{LogFormat, TelemetryConfig, TracesConfig};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

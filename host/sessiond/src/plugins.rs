@@ -62,7 +62,7 @@ pub(crate) async fn load_plugins(
     let ports = Ports::open(config, own, keyvalue)?;
     // All at once; compiles take turns.
     let begin = |plugin: &PluginConfig| {
-        let settings = settings(plugin, config.max_event_size, plugin.grants.to_grants(&ports));
+        let settings = settings(plugin, config, plugin.grants.to_grants(&ports));
         (settings.clone(), load(&loader, plugin, settings))
     };
     let loading: Vec<_> = config.plugins.iter().map(begin).collect();
@@ -144,15 +144,16 @@ pub(crate) fn show_loaded(plugin: &str, loaded: bool) {
     });
 }
 
-fn settings(plugin: &PluginConfig, max_event_size: usize, grants: Grants) -> PluginSettings {
+fn settings(plugin: &PluginConfig, config: &Config, grants: Grants) -> PluginSettings {
     PluginSettings {
         name: plugin.name.value.as_str().into(),
         limits: plugin.limits,
         isolation: plugin.isolation,
         on_error: plugin.on_error,
         breaker: plugin.breaker,
-        max_event_size,
+        max_event_size: config.max_event_size,
         grants,
+        log_guest_output: config.telemetry.log_guest_output,
     }
 }
 

@@ -244,6 +244,7 @@ impl SessionStore for EmbeddedStore {
         self.digest_key
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "create"))]
     async fn create(
         &self,
         key: &SessionKey,
@@ -262,6 +263,7 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(header))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append"))]
     async fn append(
         &self,
         key: &SessionKey,
@@ -292,6 +294,7 @@ impl SessionStore for EmbeddedStore {
         Ok(None)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "seen"))]
     async fn seen(
         &self,
         key: &SessionKey,
@@ -302,6 +305,7 @@ impl SessionStore for EmbeddedStore {
         Ok((record.header(), ids.iter().map(|id| record.seen(id).cloned()).collect()))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read"))]
     async fn read(&self, key: &SessionKey, range: Range) -> Result<Option<Snapshot>, StoreError> {
         let (mut world, now) = self.world();
         let Ok(record) = world.record_mut(key, now) else { return Ok(None) };
@@ -318,12 +322,14 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(Snapshot { header, state, summaries, entries, ttl, origin, tracks }))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete"))]
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (mut world, _) = self.world();
         world.forget(key);
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "list"))]
     async fn list(
         &self,
         user: &UserKey,
@@ -356,16 +362,19 @@ impl SessionStore for EmbeddedStore {
         Ok(SessionPage { sessions, next })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "user_state"))]
     async fn user_state(&self, user: &UserKey) -> Result<StateMap, StoreError> {
         let (world, now) = self.world();
         Ok(world.user_state(user, now))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "app_state"))]
     async fn app_state(&self, app: &AppKey) -> Result<StateMap, StoreError> {
         let (world, now) = self.world();
         Ok(world.app_state(app, now))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_user_state"))]
     async fn change_user_state(
         &self,
         user: &UserKey,
@@ -377,6 +386,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "change_app_state"))]
     async fn change_app_state(&self, app: &AppKey, delta: &StateDelta) -> Result<(), StoreError> {
         let (mut world, now) = self.world();
         let app = world.apps.entry(app.clone()).or_default();
@@ -384,6 +394,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "put_summary"))]
     async fn put_summary(
         &self,
         key: &SessionKey,
@@ -395,6 +406,7 @@ impl SessionStore for EmbeddedStore {
         world.record_mut(key, now)?.put_summary(seen, summary, totals)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]
     async fn edit(
         &self,
         key: &SessionKey,
@@ -416,11 +428,13 @@ impl SessionStore for EmbeddedStore {
         Ok(Edited { header, removed: plan.removed, popped: plan.popped })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "whole"))]
     async fn whole(&self, key: &SessionKey) -> Result<Option<Whole>, StoreError> {
         let (world, now) = self.world();
         Ok(world.record(key, now).ok().map(Record::whole))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "restore"))]
     async fn restore(
         &self,
         key: &SessionKey,
@@ -445,6 +459,7 @@ impl SessionStore for EmbeddedStore {
         Ok(Some(header))
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "set_ttl"))]
     async fn set_ttl(
         &self,
         key: &SessionKey,
@@ -459,6 +474,7 @@ impl SessionStore for EmbeddedStore {
         Ok(record.header())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "lease"))]
     async fn lease(&self, key: &SessionKey, request: &LeaseRequest) -> Result<Lease, StoreError> {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
@@ -470,6 +486,7 @@ impl SessionStore for EmbeddedStore {
         Ok(lease)
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "release"))]
     async fn release(&self, key: &SessionKey, token: Uuid) -> Result<(), StoreError> {
         let (mut world, now) = self.world();
         let record = world.record_mut(key, now)?;
@@ -477,6 +494,7 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "append_track"))]
     async fn append_track(
         &self,
         key: &SessionKey,
@@ -505,6 +523,7 @@ impl SessionStore for EmbeddedStore {
         Ok(TrackAppended { header: record.header(), outcomes })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "read_track"))]
     async fn read_track(
         &self,
         key: &SessionKey,
@@ -521,6 +540,7 @@ impl SessionStore for EmbeddedStore {
         Ok(TrackPage { header: record.header(), events, more })
     }
 
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "delete_track"))]
     async fn delete_track(
         &self,
         key: &SessionKey,

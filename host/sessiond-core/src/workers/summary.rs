@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::error::Error;
 use crate::hook::CallContext;
@@ -157,7 +158,9 @@ async fn run_worker(
     loop {
         let next = receiver.lock().await.recv().await;
         let Some(Queued { request, claim, reply }) = next else { return };
-        let outcome = work.run(&request, job_timeout).await;
+        // A trace of its own, since the request may have ended long ago.
+        let span = tracing::info_span!("summary job", request_id = &*request.call.request_id);
+        let outcome = work.run(&request, job_timeout).instrument(span).await;
         report(&request, &outcome);
         drop(claim);
         if let Some(reply) = reply {

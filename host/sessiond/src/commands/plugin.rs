@@ -46,6 +46,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         breaker: BreakerRule { failures: None, ..BreakerRule::default() },
         max_event_size: MAX_EVENT_SIZE,
         grants: Grants::undecided(),
+        log_guest_output: true,
     };
     let engine = PluginEngine::new(EngineConfig::of_one(&limits))?;
     let compiler = compiler(&PluginCacheConfig::default())?;

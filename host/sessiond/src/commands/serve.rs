@@ -16,7 +16,8 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         Some(path) => Config::load(path)?,
         None => Config::without_file()?,
     };
-    telemetry::start_log(&config.telemetry);
+    let traces = telemetry::start(&config.telemetry)?;
+    let grace = config.server.grace_period;
     if path.is_none() {
         tracing::info!(
             "no configuration given: sessions are kept in memory, on the loopback interface only"
@@ -40,6 +41,9 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
     };
     let ended = app.run(entrance, hangup, stop).await?;
+    if let Some(traces) = traces {
+        traces.flush(grace).await;
+    }
     tracing::info!(ended, "stopped");
     Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

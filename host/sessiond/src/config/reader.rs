@@ -326,6 +326,11 @@ impl<'d> Section<'d> {
         })
     }
 
+    /// A number from 0 to 1.
+    pub(crate) fn ratio(&self, key: &str, default: f64) -> f64 {
+        self.read(key, default, |ratio| format!("{ratio:?}"), value::ratio)
+    }
+
     /// A size in bytes, from 1 to `max`.
     pub(crate) fn size(&self, key: &str, default: &str, max: u64) -> usize {
         let fallback = value::size(default, max).unwrap_or(1);

@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::{Instrument as _, field};
 use uuid::Uuid;
 
 use super::ask::RequestId;
@@ -44,10 +45,27 @@ fn is_local(host: &str) -> bool {
     matches!(name.to_ascii_lowercase().as_str(), "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// Gives the request its id, and counts and logs it.
-pub(super) async fn observe(mut request: Request, next: Next) -> Response {
-    let begin = Instant::now();
+/// Gives the request its id and its span, and counts and logs it.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let traceparent = request.headers().get("traceparent").and_then(|it| it.to_str().ok());
+    let span = tracing::info_span!(
+        "request",
+        traceparent,
+        request_id = id,
+        "http.request.method" = known_method(request.method()),
+        "http.route" = route.unwrap_or("none"),
+        "http.response.status_code" = field::Empty,
+    );
+    let answered = span.clone();
+    let response = observed(request, next, id).instrument(span).await;
+    answered.record("http.response.status_code", response.status().as_u16());
+    response
+}
+
+async fn observed(mut request: Request, next: Next, id: String) -> Response {
+    let begin = Instant::now();
     request.extensions_mut().insert(RequestId(id.as_str().into()));
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "none".to_owned());

@@ -131,6 +131,17 @@ fn integer(value: &DeValue<'_>) -> Option<u64> {
 const UNITS: [(&str, u64); 4] =
     [("GiB", 1024 * 1024 * 1024), ("MiB", 1024 * 1024), ("KiB", 1024), ("B", 1)];
 
+/// A part of a whole.
+pub(super) fn ratio(value: &DeValue<'_>) -> Result<f64, String> {
+    let number = match value {
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        DeValue::Integer(number) => number.as_str().parse().ok(),
+        _ => None,
+    };
+    let number = number.filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "write a number from 0 to 1, like 0.1".to_owned())
+}
+
 pub(super) fn size(text: &str, max: u64) -> Result<u64, String> {
     let form = format!("write a size from \"1B\" to {:?}, like \"64MiB\"", show_size(max));
     let parsed = UNITS.iter().find_map(|(unit, bytes)| {
