@@ -26,7 +26,6 @@ use crate::error::Error;
 use crate::hook::chain::HookChain;
 use crate::key::{SessionKey, UserKey};
 use crate::store::{PageToken, SessionPage, SessionStore};
-use crate::summary::Thresholds;
 use crate::time::{Clock, Time};
 use crate::workers::summary::SummaryPool;
 
@@ -53,7 +52,6 @@ pub struct SessionService {
     store: Arc<dyn SessionStore>,
     hooks: HookChain,
     summaries: Option<Arc<SummaryPool>>,
-    thresholds: Thresholds,
     limits: Limits,
     clock: Arc<dyn Clock>,
 }
@@ -64,11 +62,10 @@ impl SessionService {
         store: Arc<dyn SessionStore>,
         hooks: HookChain,
         summaries: Option<Arc<SummaryPool>>,
-        thresholds: Thresholds,
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, hooks, summaries, thresholds, limits, clock }
+        Self { store, hooks, summaries, limits, clock }
     }
 
     /// The store, for the operator: no hook looks on.
@@ -86,7 +83,11 @@ impl SessionService {
     /// # Errors
     /// [`Error::Store`].
     pub async fn delete(&self, key: &SessionKey) -> Result<(), Error> {
-        Ok(self.store.delete(key).await?)
+        self.store.delete(key).await?;
+        if let Some(pool) = &self.summaries {
+            pool.cancel(key);
+        }
+        Ok(())
     }
 
     /// Lists a user's sessions, newest first, without events and state.

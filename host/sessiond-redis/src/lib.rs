@@ -19,6 +19,7 @@ mod keyspace;
 mod link;
 mod node;
 mod outbox;
+mod queue;
 mod schema;
 mod script;
 mod sentinel;
@@ -29,4 +30,5 @@ pub mod trpc;
 
 pub use config::{Credentials, RedisConfig, TlsFiles, Topology};
 pub use error::Error;
+pub use queue::RedisQueue;
 pub use store::RedisStore;

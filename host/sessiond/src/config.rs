@@ -21,7 +21,7 @@ pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
 pub use server::ServerConfig;
-pub use summary::SummaryConfig;
+pub use summary::{QueueKind, SummaryConfig};
 pub use telemetry::{LogFormat, TelemetryConfig};
 
 use std::fmt;
@@ -94,7 +94,7 @@ impl Config {
             let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
             let hooks = plugins::read_hooks(root.section("hooks"));
-            let summary = summary::read(root.section("summary"));
+            let summary = summary::read(root.section("summary"), &store, &rules);
             let keys = trust::read(root.section("trust"));
             let plugins = plugins::read(&root, &keys);
             plugins::check_names(&document, &plugins, &hooks, &summary);

@@ -13,6 +13,7 @@ mod operations;
 mod params;
 mod plugins;
 mod problem;
+mod queues;
 mod reply;
 pub mod server;
 mod sessions;
@@ -30,6 +31,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sessiond_core::event::Received;
 use sessiond_core::service::SessionService;
+use sessiond_core::workers::summary::SummaryPool;
 use tokio_util::task::TaskTracker;
 
 use self::problem::Problem;
@@ -44,6 +46,8 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     /// Who reloads plugins, if there are any.
     pub reloader: Option<Arc<Reloader>>,
+    /// Who makes summaries, if anybody does.
+    pub summaries: Option<Arc<SummaryPool>>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// Work that goes on after its handler has answered, and is awaited at shutdown.
@@ -132,7 +136,8 @@ pub fn admin_router(api: Api) -> Router {
         .route("/v1/admin/export", get(admin::export))
         .route("/v1/admin/import", post(admin::import))
         .route("/v1/admin/plugins", get(plugins::list))
-        .route("/v1/admin/plugins/{call}", post(plugins::run));
+        .route("/v1/admin/plugins/{call}", post(plugins::run))
+        .route("/v1/admin/queues", get(queues::list));
     router.fallback(no_route).layer(from_fn(guard::observe)).with_state(api)
 }
 

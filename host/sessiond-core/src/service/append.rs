@@ -66,6 +66,7 @@ impl SessionService {
         if received.is_empty() || received.len() > max {
             return Err(Error::BatchSize { count: received.len(), max });
         }
+        self.admit_summary(key).await?;
         let items = self.parse(received)?;
         self.append_items(call, key, condition, items).await
     }
@@ -190,7 +191,7 @@ impl SessionService {
         metrics::counter!("sessiond_events_appended_total").increment(stored.len() as u64);
         if !stored.is_empty() {
             self.hooks.after_append(call, &subject, &stored).await;
-            self.summarize_if_due(call, key, &appended.header);
+            self.summarize_if_due(call, key, &appended.header, &stored).await;
         }
         let outcomes = places.iter().filter_map(|at| appended.outcomes.get(*at).cloned()).collect();
         Ok((appended.header, outcomes))

@@ -117,9 +117,8 @@ impl From<StateError> for Problem {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "session_not_found" | "event_not_found" => StatusCode::NOT_FOUND,
-        "session_exists" | "other_generation" | "id_conflict" | "no_summarizer" => {
-            StatusCode::CONFLICT
-        }
+        "session_exists" | "other_generation" | "id_conflict" | "no_summarizer"
+        | "branch_not_listed" => StatusCode::CONFLICT,
         "leased" => StatusCode::LOCKED,
         "not_kept" | "no_invocation" | "too_many_tracks" => StatusCode::CONFLICT,
         "other_revision" => StatusCode::PRECONDITION_FAILED,
