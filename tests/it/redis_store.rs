@@ -3,11 +3,13 @@
 //! What it must answer is in the embedded store: [`oracle`] holds the two against each other. The
 //! other files hold what only Redis can show: keys, times to live, outages, memory and cost.
 
+mod claims;
 mod concurrency;
 mod cost;
 mod deletion;
 mod expiry;
 mod isolation;
+mod jobs;
 mod memory;
 mod oracle;
 mod outage;

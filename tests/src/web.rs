@@ -43,11 +43,21 @@ pub enum Answer {
     Reply(u16, Vec<(&'static str, String)>, String),
     /// Nothing, ever.
     Silence,
+    /// An answer, after a while.
+    Later(Duration, Box<Answer>),
     /// A head, and then a byte now and then, without end.
     Drip,
 }
 
 impl Answer {
+    /// What a model says, in the shape of OpenAI's chat completions.
+    pub fn chat(text: &str) -> Self {
+        let message = serde_json::json!({"role": "assistant", "content": text});
+        let choice = serde_json::json!({"index": 0, "message": message, "finish_reason": "stop"});
+        let usage = serde_json::json!({"prompt_tokens": 7, "completion_tokens": 3});
+        Self::json(200, serde_json::json!({"choices": [choice], "usage": usage}))
+    }
+
     /// A status and JSON.
     pub fn json(status: u16, body: impl ToString) -> Self {
         Self::Reply(status, vec![("content-type", "application/json".to_owned())], body.to_string())
@@ -116,9 +126,20 @@ async fn reply(
         headers: head.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let answer = answer(&asked);
-    noted.lock().expect("no test has panicked here").push(asked);
+    let mut answer = {
+        // Under one lock, so that answers are made in the order that is noted.
+        let mut noted = noted.lock().expect("no test has panicked here");
+        let answer = answer(&asked);
+        noted.push(asked);
+        answer
+    };
+    while let Answer::Later(time, then) = answer {
+        tokio::time::sleep(time).await;
+        answer = *then;
+    }
     match answer {
+        // It was taken apart above.
+        Answer::Later(..) => unreachable!("an answer that comes later has come"),
         Answer::Silence => std::future::pending().await,
         Answer::Drip => {
             let ticks = IntervalStream::new(tokio::time::interval(DRIP));

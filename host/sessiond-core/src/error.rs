@@ -67,6 +67,9 @@ pub enum Error {
     /// No plugin sums up.
     #[error("no summarizer is configured: name one in `summary.plugin`")]
     NoSummarizer,
+    /// The branch is none of those that may be summed up.
+    #[error("no summary is made of the branch {0:?}: add it to `summary.filter_allowlist`")]
+    BranchNotListed(String),
     /// Too many jobs are waiting.
     #[error("the queue of summary jobs is full")]
     SummaryQueueFull,
@@ -107,6 +110,7 @@ impl Error {
             Self::BatchSize { .. } => "batch_size",
             Self::Limit { .. } => "limit_too_high",
             Self::NoSummarizer => "no_summarizer",
+            Self::BranchNotListed(_) => "branch_not_listed",
             Self::SummaryQueueFull => "summary_queue_full",
             Self::SummaryTimeOut => "summary_time_out",
             Self::QueueFull => "queue_full",

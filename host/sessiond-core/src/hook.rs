@@ -81,12 +81,16 @@ pub struct CallContext {
     pub attempt: u32,
     /// Whether the client is a plugin, of this daemon or another.
     pub hop: bool,
+    /// The `traceparent` of the client's request, if it had one that is in order.
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl CallContext {
     /// The context of a request that is tried for the first time, by nobody known.
     pub fn new(purpose: Purpose, request_id: impl Into<Arc<str>>) -> Self {
-        Self { caller: None, purpose, request_id: request_id.into(), attempt: 1, hop: false }
+        let (caller, traceparent) = (None, None);
+        let request_id = request_id.into();
+        Self { caller, purpose, request_id, attempt: 1, hop: false, traceparent }
     }
 
     /// The same request, for another purpose.

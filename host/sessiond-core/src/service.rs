@@ -28,7 +28,6 @@ use crate::error::Error;
 use crate::hook::chain::HookChain;
 use crate::key::{SessionKey, UserKey};
 use crate::store::{PageToken, SessionPage, SessionStore};
-use crate::summary::Thresholds;
 use crate::time::{Clock, Time};
 use crate::workers::group_commit::GroupCommit;
 use crate::workers::lanes::Lanes;
@@ -57,7 +56,6 @@ pub struct SessionService {
     store: Arc<dyn SessionStore>,
     hooks: HookChain,
     summaries: Option<Arc<SummaryPool>>,
-    thresholds: Thresholds,
     limits: Limits,
     clock: Arc<dyn Clock>,
     group_commit: Option<GroupCommit>,
@@ -70,12 +68,11 @@ impl SessionService {
         store: Arc<dyn SessionStore>,
         hooks: HookChain,
         summaries: Option<Arc<SummaryPool>>,
-        thresholds: Thresholds,
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (group_commit, lanes) = (None, None);
-        Self { store, hooks, summaries, thresholds, limits, clock, group_commit, lanes }
+        Self { store, hooks, summaries, limits, clock, group_commit, lanes }
     }
 
     /// The same, which writes appends that meet at a session in one step.
@@ -119,6 +116,9 @@ impl SessionService {
     pub async fn delete(&self, key: &SessionKey) -> Result<(), Error> {
         self.settled(key).await?;
         self.store.delete(key).await?;
+        if let Some(pool) = &self.summaries {
+            pool.cancel(key);
+        }
         if let Some(lanes) = &self.lanes {
             lanes.known().forget(key);
         }

@@ -3,6 +3,7 @@
 //! Every method that writes is one atomic step: after a failure either all of it is stored, or none.
 //! [`embedded::EmbeddedStore`] is the reference: other stores must answer as it does.
 
+pub mod claim;
 pub mod edit;
 pub mod embedded;
 mod error;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use self::claim::{ClaimRequest, Claimed};
 use self::edit::Edit;
 pub use self::error::StoreError;
 use self::lease::{Lease, LeaseRequest};
@@ -336,6 +338,8 @@ pub enum SummaryCommit {
     Late,
     /// The history was edited since the summarizer read it.
     Edited,
+    /// Somebody else has the claim of the job by now.
+    Lost,
 }
 
 /// Whose sessions to go through.
@@ -462,7 +466,42 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
+    ) -> Result<SummaryCommit, StoreError> {
+        self.commit_summary(key, seen, summary, totals, None).await
+    }
+
+    /// As [`SessionStore::put_summary`], and only if the claim of that token is still the last one
+    /// that anybody took for this session and filter key.
+    ///
+    /// # Errors
+    /// As for [`SessionStore::put_summary`].
+    async fn commit_summary(
+        &self,
+        key: &SessionKey,
+        seen: HistoryVersion,
+        summary: &Summary,
+        totals: Backlog,
+        claim: Option<Uuid>,
     ) -> Result<SummaryCommit, StoreError>;
+
+    /// Takes the claim of a summary job, or makes one that is held last longer. It goes with its
+    /// session, and changes neither its revision nor its time.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] and [`StoreError::OtherGeneration`].
+    async fn claim_summary(
+        &self,
+        key: &SessionKey,
+        request: &ClaimRequest,
+    ) -> Result<Claimed, StoreError>;
+
+    /// Gives a claim back. One that somebody else has, or of a session that is gone, is no error.
+    async fn release_summary(
+        &self,
+        key: &SessionKey,
+        filter_key: &str,
+        token: Uuid,
+    ) -> Result<(), StoreError>;
 
     /// Takes entries out of a session's history.
     ///

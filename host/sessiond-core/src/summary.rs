@@ -91,6 +91,16 @@ impl Thresholds {
     }
 }
 
+/// Whether two filter keys are of one line of the tree: the same, or one above the other.
+pub fn in_line(one: &str, other: &str) -> bool {
+    is_below(one, other) || is_below(other, one)
+}
+
+/// Whether a filter key is that of a branch, or below it.
+pub fn is_below(key: &str, branch: &str) -> bool {
+    key == branch || key.strip_prefix(branch).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// A summary as a summarizer makes it. The host adds what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {

@@ -62,6 +62,17 @@ pub(crate) struct PluginKeys {
     pub(crate) ends: String,
 }
 
+/// The keys of the queue of summary jobs.
+#[derive(Debug, Clone)]
+pub(crate) struct JobKeys {
+    /// Stream: the jobs that may be done.
+    pub(crate) ready: String,
+    /// Hash: the subjects of all that wait.
+    pub(crate) names: String,
+    /// Sorted set: the subjects of those that wait for their time.
+    pub(crate) later: String,
+}
+
 impl PluginKeys {
     /// The ends of the values of a key, as [`Keyspace::plugin`] makes both.
     pub(crate) fn ends_of(values: &str) -> String {
@@ -84,6 +95,16 @@ impl Keyspace {
     /// Set: apps with a set of outboxes.
     pub(crate) fn apps(&self) -> String {
         format!("{}apps", self.root)
+    }
+
+    /// No app and no user has these braces: their names are never empty.
+    pub(crate) fn jobs(&self) -> JobKeys {
+        let base = format!("{}{{:jobs}}:", self.root);
+        JobKeys {
+            ready: format!("{base}ready"),
+            names: format!("{base}names"),
+            later: format!("{base}later"),
+        }
     }
 
     pub(crate) fn app(&self, app: &AppKey) -> AppKeys {

@@ -20,6 +20,7 @@ mod link;
 mod node;
 mod outbox;
 mod packed;
+mod queue;
 mod schema;
 mod script;
 mod sentinel;
@@ -30,4 +31,5 @@ pub mod trpc;
 
 pub use config::{Credentials, RedisConfig, TlsFiles, Topology};
 pub use error::Error;
+pub use queue::RedisQueue;
 pub use store::RedisStore;

@@ -51,6 +51,13 @@ pub(crate) static LIST: LazyLock<Script> =
     script!("list", "script/forget_expired.lua", "script/list.lua");
 pub(crate) static SUMMARY: LazyLock<Script> =
     script!("summary", "script/numbers.lua", "script/summary.lua");
+pub(crate) static CLAIM: LazyLock<Script> = script!("claim", "script/claim.lua");
+pub(crate) static UNCLAIM: LazyLock<Script> = script!("unclaim", "script/unclaim.lua");
+pub(crate) static JOB_PUT: LazyLock<Script> = script!("job_put", "script/job_put.lua");
+pub(crate) static JOB_TAKE: LazyLock<Script> = script!("job_take", "script/job_take.lua");
+pub(crate) static JOB_KEEP: LazyLock<Script> = script!("job_keep", "script/job_keep.lua");
+pub(crate) static JOB_END: LazyLock<Script> = script!("job_end", "script/job_end.lua");
+pub(crate) static JOB_DEPTH: LazyLock<Script> = script!("job_depth", "script/job_depth.lua");
 pub(crate) static APP: LazyLock<Script> = script!("app", "script/app.lua");
 pub(crate) static CLEAR: LazyLock<Script> = script!("clear", "script/clear.lua");
 pub(crate) static PLUGIN_SET: LazyLock<Script> = script!("plugin_set", "script/plugin_set.lua");
@@ -59,6 +66,22 @@ pub(crate) static PLUGIN_DELETE: LazyLock<Script> =
     script!("plugin_delete", "script/plugin_delete.lua");
 pub(crate) static PLUGIN_KEYS: LazyLock<Script> = script!("plugin_keys", "script/plugin_keys.lua");
 pub(crate) static FORGET: LazyLock<Script> = script!("forget", "script/forget.lua");
+
+/// The scripts that nobody waits for replicas after.
+const PASSING: [&str; 12] = [
+    "list",
+    "touch",
+    "clear",
+    "forget",
+    "plugin_get",
+    "plugin_keys",
+    "claim",
+    "unclaim",
+    "job_take",
+    "job_keep",
+    "job_end",
+    "job_depth",
+];
 
 impl Script {
     fn new(name: &'static str, text: &'static str) -> Self {
@@ -95,10 +118,9 @@ impl ScriptCall {
     }
 
     /// Whether what it does must outlive the loss of a server. The others only tidy up, or do again
-    /// what anybody who comes by does.
+    /// what anybody who comes by does, or are of no use to the server's successor.
     pub(crate) fn lasts(&self) -> bool {
-        !["list", "touch", "clear", "forget", "plugin_get", "plugin_keys"]
-            .contains(&self.script.name)
+        !PASSING.contains(&self.script.name)
     }
 
     /// The same call for a server that has not seen the script.

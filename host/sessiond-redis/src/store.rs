@@ -26,6 +26,7 @@ use sessiond_core::digest::DigestKey;
 use sessiond_core::event::Event;
 use sessiond_core::key::{AppKey, SessionKey, UserKey};
 use sessiond_core::state::{StateDelta, StateMap};
+use sessiond_core::store::claim::{ClaimRequest, Claimed};
 use sessiond_core::store::edit::Edit;
 use sessiond_core::store::lease::{Lease, LeaseRequest};
 use sessiond_core::store::whole::{SessionTtl, Whole};
@@ -90,9 +91,17 @@ impl RedisStore {
         let client = Client::open(config, Schema::new(keyspace.schema())).await?;
         Ok(Self { client, keyspace, terms: Terms::new(&rules) })
     }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -211,15 +220,33 @@ impl SessionStore for RedisStore {
         Ok(self.write_app_state(app, delta).await?)
     }
 
-    #[tracing::instrument(name = "store call", skip_all, fields(operation = "put_summary"))]
-    async fn put_summary(
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "commit_summary"))]
+    async fn commit_summary(
         &self,
         key: &SessionKey,
         seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
+        claim: Option<Uuid>,
     ) -> Result<SummaryCommit, StoreError> {
-        self.store_summary(key, seen, summary, totals).await
+        self.store_summary(key, seen, summary, totals, claim).await
+    }
+
+    async fn claim_summary(
+        &self,
+        key: &SessionKey,
+        request: &ClaimRequest,
+    ) -> Result<Claimed, StoreError> {
+        self.take_claim(key, request).await
+    }
+
+    async fn release_summary(
+        &self,
+        key: &SessionKey,
+        filter_key: &str,
+        token: Uuid,
+    ) -> Result<(), StoreError> {
+        self.end_claim(key, filter_key, token).await
     }
 
     #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]

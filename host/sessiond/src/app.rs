@@ -15,15 +15,15 @@ use sessiond_core::store::plugin::PluginStore;
 use sessiond_core::time::SystemClock;
 use sessiond_core::workers::lanes::journal::Journal;
 use sessiond_core::workers::lanes::{Lanes, Left};
-use sessiond_core::workers::summary::{SummaryPool, SummaryWork};
+use sessiond_core::workers::summary::{JobQueue, LocalQueue, SummaryPool, SummaryWork};
 use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::PluginEngine;
-use sessiond_redis::RedisStore;
+use sessiond_redis::{RedisQueue, RedisStore};
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, QueueKind, StoreConfig};
 use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
@@ -56,7 +56,7 @@ impl App {
     /// When anything is missing or wrong. Nothing is served then.
     pub async fn build(config: Config, path: &Path) -> anyhow::Result<Self> {
         let own = OwnAddresses::default();
-        let Stores { sessions: store, keyvalue } = open_stores(&config).await?;
+        let Stores { sessions: store, keyvalue, jobs } = open_stores(&config).await?;
         let plugins = load_plugins(&config, path, own.clone(), keyvalue).await?;
         let max_event_size = config.max_event_size;
         let append =
@@ -70,15 +70,14 @@ impl App {
                 hooks: hooks.clone(),
                 summarizer: Arc::new(summarizer) as Arc<dyn Summarizer>,
                 max_event_size,
+                rules: config.summary.rules.clone(),
                 clock: clock.clone(),
             };
-            Arc::new(SummaryPool::start(work, config.summary.pool))
+            Arc::new(SummaryPool::start(work, jobs, config.summary.pool))
         });
         let limits =
             Limits { max_event_size, max_batch: config.server.max_batch, ..Limits::default() };
-        let thresholds = config.summary.thresholds;
-        let service =
-            SessionService::new(store, hooks, summaries.clone(), thresholds, limits, clock);
+        let service = SessionService::new(store, hooks, summaries.clone(), limits, clock);
         let service = match config.persist.group_commit {
             true => service.with_group_commit(),
             false => service,
@@ -113,6 +112,7 @@ impl App {
             service: self.service.clone(),
             metrics: entrance.metrics().clone(),
             reloader: self.plugins.reloader.clone(),
+            summaries: self.summaries.clone(),
             max_body: server.max_body,
             tasks: TaskTracker::new(),
         };
@@ -233,12 +233,13 @@ pub(crate) struct Stores {
     pub(crate) sessions: Arc<dyn SessionStore>,
     /// What plugins keep.
     pub(crate) keyvalue: Arc<dyn PluginStore>,
+    /// Summary jobs.
+    pub(crate) jobs: Arc<dyn JobQueue>,
 }
 
 impl Stores {
-    fn of<T: SessionStore + PluginStore + 'static>(store: T) -> Self {
-        let store = Arc::new(store);
-        Self { sessions: store.clone(), keyvalue: store }
+    fn of<T: SessionStore + PluginStore + 'static>(store: Arc<T>, jobs: Arc<dyn JobQueue>) -> Self {
+        Self { sessions: store.clone(), keyvalue: store, jobs }
     }
 }
 
@@ -247,10 +248,19 @@ impl Stores {
 /// # Errors
 /// When it cannot be reached, or is not fit.
 pub(crate) async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
+    let (rules, summary) = (config.rules.clone(), &config.summary);
+    let local = || Arc::new(LocalQueue::new(summary.pool.queue_size)) as Arc<dyn JobQueue>;
     Ok(match &config.store {
-        StoreConfig::Embedded => Stores::of(EmbeddedStore::new(config.rules.clone())),
+        StoreConfig::Embedded => Stores::of(Arc::new(EmbeddedStore::new(rules)), local()),
         StoreConfig::Redis(redis) => {
-            Stores::of(RedisStore::connect(redis.as_ref().clone(), config.rules.clone()).await?)
+            let store = Arc::new(RedisStore::connect(redis.as_ref().clone(), rules).await?);
+            let jobs = match summary.queue {
+                QueueKind::Local => local(),
+                QueueKind::Redis => {
+                    Arc::new(RedisQueue::new(store.clone(), summary.pool.queue_size))
+                }
+            };
+            Stores::of(store, jobs)
         }
     })
 }

@@ -26,7 +26,7 @@ pub use reader::Located;
 pub(crate) use reader::Secret;
 pub use redis::StoreConfig;
 pub use server::ServerConfig;
-pub use summary::SummaryConfig;
+pub use summary::{QueueKind, SummaryConfig};
 pub use telemetry::{LogFormat, TelemetryConfig, TracesConfig};
 
 use std::fmt;
@@ -108,7 +108,7 @@ impl Config {
             let queue = root.section("async_persist");
             let persist = persist::read(root.section("append"), queue, in_memory);
             let hooks = plugins::read_hooks(root.section("hooks"));
-            let summary = summary::read(root.section("summary"));
+            let summary = summary::read(root.section("summary"), &store, &rules);
             let keys = trust::read(root.section("trust"));
             let ceilings = limits::read_ceilings(root.section("plugin_limits"));
             let mut plugins = plugins::read(&root, &keys, &ceilings);

@@ -31,6 +31,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sessiond_core::event::Received;
 use sessiond_core::service::SessionService;
+use sessiond_core::workers::summary::SummaryPool;
 use tokio_util::task::TaskTracker;
 
 use self::problem::Problem;
@@ -45,6 +46,8 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     /// Who reloads plugins, if there are any.
     pub reloader: Option<Arc<Reloader>>,
+    /// Who makes summaries, if anybody does.
+    pub summaries: Option<Arc<SummaryPool>>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// Work that goes on after its handler has answered, and is awaited at shutdown.

@@ -153,6 +153,25 @@ fn describe() {
     describe_histogram!("sessiond_model_call_seconds", "Time of asking a model, by plugin.");
     describe_counter!("sessiond_hook_failures_total", "Hooks that failed, by plugin and kind.");
     describe_counter!("sessiond_summary_jobs_total", "Summary jobs, by outcome.");
+    describe_gauge!(
+        "sessiond_summary_jobs_waiting",
+        "Summary jobs that wait, of all who share the queue."
+    );
+    describe_gauge!("sessiond_summary_jobs_running", "Summary jobs that this daemon is doing.");
+    describe_gauge!(
+        "sessiond_summary_oldest_job_seconds",
+        "Age of the oldest summary job that could run and waits."
+    );
+    describe_histogram!("sessiond_summary_job_wait_seconds", "Time that summary jobs have waited.");
+    describe_histogram!("sessiond_summary_job_seconds", "Time that summary jobs took.");
+    describe_counter!(
+        "sessiond_summary_open_calls_passed_total",
+        "Tool calls that were summed up without an answer, since nobody gave one in time."
+    );
+    describe_counter!(
+        "sessiond_summary_quiet_not_watched_total",
+        "Sessions whose quiet is not waited for, since there are too many."
+    );
     describe_counter!(
         "sessiond_summary_unseen_events_total",
         "Events that were trimmed before any summary saw them."

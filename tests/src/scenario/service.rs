@@ -17,7 +17,6 @@ use sessiond_core::read::{ReadOptions, SummaryMode};
 use sessiond_core::service::{IfExists, Limits, SessionService};
 use sessiond_core::state::{Scope, StateDelta, StateValue};
 use sessiond_core::store::{Condition, PageToken, SessionStore};
-use sessiond_core::summary::Thresholds;
 use sessiond_core::time::{SystemClock, Time};
 use sessiond_core::view::ViewItem;
 use sessiond_core::view::json::{
@@ -38,8 +37,8 @@ impl ServiceTarget {
     pub fn new(store: Arc<dyn SessionStore>) -> Self {
         let limits = Limits::default();
         let hooks = HookChain::new(Vec::new(), Vec::new(), limits.max_event_size);
-        let (thresholds, clock) = (Thresholds::default(), Arc::new(SystemClock));
-        Self { service: SessionService::new(store, hooks, None, thresholds, limits, clock) }
+        let clock = Arc::new(SystemClock);
+        Self { service: SessionService::new(store, hooks, None, limits, clock) }
     }
 }
 

@@ -63,6 +63,7 @@ impl SessionService {
         received: Vec<Received>,
     ) -> Result<AppendReply, Error> {
         let items = self.parse(received)?;
+        self.admit_summary(key).await?;
         self.append_items(call, key, condition, items).await
     }
 
@@ -207,7 +208,7 @@ impl SessionService {
         metrics::counter!("sessiond_events_appended_total").increment(stored.len() as u64);
         if !stored.is_empty() {
             self.hooks.after_append(call, &subject, &stored).await;
-            self.summarize_if_due(call, key, &appended.header);
+            self.summarize_if_due(call, key, &appended.header, &stored).await;
         }
     }
 }

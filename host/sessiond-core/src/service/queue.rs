@@ -38,6 +38,7 @@ impl SessionService {
         let items = self.parse(received)?;
         let generation = self.known_generation(key, condition.generation).await?;
         let condition = Condition { generation: Some(generation), ..condition };
+        self.admit_summary(key).await?;
         let mut replies: Vec<(String, Option<ItemFate>)> = Vec::with_capacity(items.len());
         let mut open: Vec<Item> = Vec::with_capacity(items.len());
         for item in items {

@@ -2,29 +2,31 @@
 
 use super::SessionService;
 use crate::error::Error;
+use crate::event::StoredEvent;
 use crate::hook::{CallContext, Purpose};
 use crate::key::{MAX_NAME, SessionKey};
 use crate::store::SessionHeader;
-use crate::workers::summary::{JobOutcome, JobRequest};
+use crate::workers::summary::{Cause, JobOutcome, JobRequest};
 
 impl SessionService {
-    /// Queues a job if the thresholds are passed. The append does not wait for it, and if the queue
-    /// is full, the next append tries again.
-    pub(super) fn summarize_if_due(
+    /// Refuses an append that would have to be summed up, if the rules say so.
+    pub(super) async fn admit_summary(&self, key: &SessionKey) -> Result<(), Error> {
+        match &self.summaries {
+            Some(pool) => pool.admit(key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Queues what is due after an append. Unless the rules say so, the append does not wait for it.
+    pub(super) async fn summarize_if_due(
         &self,
         call: &CallContext,
         key: &SessionKey,
         header: &SessionHeader,
+        stored: &[StoredEvent],
     ) {
-        let Some(pool) = &self.summaries else { return };
-        if self.thresholds.passed(header.backlog()) {
-            pool.offer(JobRequest {
-                key: key.clone(),
-                generation: header.generation,
-                filter_key: String::new(),
-                forced: false,
-                call: call.with_purpose(Purpose::Summary),
-            });
+        if let Some(pool) = &self.summaries {
+            pool.appended(call, key, header, stored).await;
         }
     }
 
@@ -32,7 +34,7 @@ impl SessionService {
     /// outcome is returned, else the job is queued.
     ///
     /// # Errors
-    /// [`Error`], with [`Error::NoSummarizer`] and [`Error::SummaryQueueFull`] among others.
+    /// [`Error`], with [`Error::NoSummarizer`], [`Error::BranchNotListed`] and [`Error::SummaryQueueFull`] among others.
     pub async fn summarize(
         &self,
         call: &CallContext,
@@ -45,15 +47,13 @@ impl SessionService {
         if filter_key.len() > MAX_NAME {
             return Err(Error::FilterKey(filter_key.len()));
         }
+        if !pool.allows(&filter_key) {
+            return Err(Error::BranchNotListed(filter_key));
+        }
         self.settled(key).await?;
         let generation = self.store.seen(key, &[]).await?.0.generation;
-        let call = call.with_purpose(Purpose::Summary);
-        let request = JobRequest { key: key.clone(), generation, filter_key, forced, call };
-        if wait {
-            pool.run(request).await.map(Some)
-        } else {
-            pool.queue(request)?;
-            Ok(None)
-        }
+        let (call, cause) = (call.with_purpose(Purpose::Summary), Cause::Asked { forced });
+        let request = JobRequest { key: key.clone(), generation, filter_key, cause, call };
+        if wait { pool.run(request).await.map(Some) } else { pool.queue(request).await }
     }
 }

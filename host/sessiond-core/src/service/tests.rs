@@ -118,8 +118,8 @@ fn service() -> (SessionService, Arc<Spy>) {
     let spy = Arc::new(Spy::default());
     let hooks = HookChain::new(vec![spy.clone()], vec![spy.clone()], 1_000);
     let store = Arc::new(EmbeddedStore::new(StoreRules::default()));
-    let (thresholds, limits) = (Thresholds::default(), Limits::default());
-    (SessionService::new(store, hooks, None, thresholds, limits, Arc::new(SystemClock)), spy)
+    let limits = Limits::default();
+    (SessionService::new(store, hooks, None, limits, Arc::new(SystemClock)), spy)
 }
 
 fn call(purpose: Purpose) -> CallContext {

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::record::Record;
+use super::claim::{ClaimRequest, Claimed};
 use super::edit::Edit;
 use super::lease::{Lease, LeaseRequest};
 use super::plugin::Bucket;
@@ -394,16 +395,39 @@ impl SessionStore for EmbeddedStore {
         Ok(())
     }
 
-    #[tracing::instrument(name = "store call", skip_all, fields(operation = "put_summary"))]
-    async fn put_summary(
+    #[tracing::instrument(name = "store call", skip_all, fields(operation = "commit_summary"))]
+    async fn commit_summary(
         &self,
         key: &SessionKey,
         seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
+        claim: Option<Uuid>,
     ) -> Result<SummaryCommit, StoreError> {
         let (mut world, now) = self.world();
-        world.record_mut(key, now)?.put_summary(seen, summary, totals)
+        world.record_mut(key, now)?.put_summary(seen, summary, totals, claim)
+    }
+
+    async fn claim_summary(
+        &self,
+        key: &SessionKey,
+        request: &ClaimRequest,
+    ) -> Result<Claimed, StoreError> {
+        let (mut world, now) = self.world();
+        world.record_mut(key, now)?.claim(request, now)
+    }
+
+    async fn release_summary(
+        &self,
+        key: &SessionKey,
+        filter_key: &str,
+        token: Uuid,
+    ) -> Result<(), StoreError> {
+        let (mut world, now) = self.world();
+        if let Ok(record) = world.record_mut(key, now) {
+            record.claims.retain(|name, claim| name != filter_key || claim.token != token);
+        }
+        Ok(())
     }
 
     #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]

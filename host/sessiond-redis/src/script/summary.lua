@@ -3,11 +3,12 @@
 --
 -- KEYS: 1 session.
 -- ARGV: 1 generation, 2 filter key, 3 boundary, 4 the summary, 5 what is summarized now, or '', 6 how
---       often the history had been edited.
+--       often the history had been edited, 7 the token of the job's claim, or ''.
 
-local session = redis.call('HMGET', KEYS[1], '#g', '#n', 'b' .. ARGV[2])
+local session = redis.call('HMGET', KEYS[1], '#g', '#n', 'b' .. ARGV[2], 'w' .. ARGV[2])
 if not session[1] then return {'missing'} end
 if session[1] ~= ARGV[1] then return {'generation', session[1]} end
+if ARGV[7] ~= '' and string.match(session[4] or '', '^(%S+) ') ~= ARGV[7] then return {'lost'} end
 
 local n = {struct.unpack(NUMBERS, session[2])}
 if n[12] ~= tonumber(ARGV[6]) then return {'edited'} end

@@ -18,15 +18,7 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 7] = [
-    "server.tls",
-    "server.tokens_file",
-    "summary.cascade",
-    "summary.filter_allowlist",
-    "summary.idle",
-    "summary.on_full",
-    "summary.queue",
-];
+const LATER: [&str; 2] = ["server.tls", "server.tokens_file"];
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

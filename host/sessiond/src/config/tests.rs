@@ -48,14 +48,27 @@ fn every_problem_is_told_with_line_key_and_fix() {
 
 #[test]
 fn what_comes_later_is_refused_by_name() {
-    for (text, key) in [
-        ("[summary]\nqueue = \"redis\"\n", "summary.queue"),
-    ] {
+    for (text, key) in [("[server]\ntls = \"x\"\n", "server.tls")] {
         let told = problems(text);
         assert!(
             told.contains(&format!("{key}: this version does not have this key yet")),
             "{told}"
         );
+    }
+}
+
+/// What jobs are for, and where they wait, is refused where it cannot be.
+#[test]
+fn what_is_wrong_with_summaries_is_told() {
+    for (text, wanted) in [
+        ("queue = \"redis\"", "s.toml:2: summary.queue: this needs a [redis] table"),
+        ("queue = \"kafka\"", "s.toml:2: summary.queue: write one of \"local\", \"redis\""),
+        ("on_full = \"block\"", "summary.on_full: write one of \"inline\", \"drop\", \"reject\""),
+        ("filter_allowlist = [\"a/\"]", "summary.filter_allowlist: write filter keys like"),
+        ("cascade = 1", "summary.cascade: write true or false"),
+    ] {
+        let told = problems(&format!("[summary]\n{text}\n"));
+        assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
     }
 }
 

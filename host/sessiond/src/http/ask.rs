@@ -40,13 +40,15 @@ pub(crate) struct Ask {
     request_id: Arc<str>,
     /// Whether a plugin sent it.
     hop: bool,
+    /// The trace that the request belongs to, as W3C Trace Context has it.
+    traceparent: Option<Arc<str>>,
     body: Option<String>,
 }
 
 impl Ask {
     pub(crate) fn call(&self, purpose: Purpose) -> CallContext {
         let call = CallContext::new(purpose, self.request_id.clone());
-        CallContext { hop: self.hop, ..call }
+        CallContext { hop: self.hop, traceparent: self.traceparent.clone(), ..call }
     }
 
     fn name(&self, at: usize) -> &str {
@@ -108,8 +110,18 @@ impl FromRequest<Api> for Ask {
         let body = read_body(&parts, body, api.max_body).await?;
         let request_id = request_id.unwrap_or_else(|| "".into());
         let hop = parts.headers.contains_key(HOP_HEADER);
-        Ok(Self { names, verb, params, condition, request_id, hop, body })
+        let traceparent = traceparent_of(&parts.headers);
+        Ok(Self { names, verb, params, condition, request_id, hop, traceparent, body })
     }
+}
+
+/// What is not in order is no trace: whoever got it would have to begin a new one.
+fn traceparent_of(headers: &HeaderMap) -> Option<Arc<str>> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let lower = |part: &str| part.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<&str> = text.split('-').collect();
+    let sizes: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    (sizes == [2, 32, 16, 2] && parts.iter().all(|part| lower(part))).then(|| text.into())
 }
 
 /// The parts of a path after `/v1/apps/`. The path is taken apart before it is decoded, so names

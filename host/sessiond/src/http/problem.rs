@@ -136,17 +136,16 @@ impl From<StateError> for Problem {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "session_not_found" | "event_not_found" => StatusCode::NOT_FOUND,
-        "session_exists" | "other_generation" | "id_conflict" | "no_summarizer" => {
-            StatusCode::CONFLICT
-        }
+        "session_exists" | "other_generation" | "id_conflict" | "no_summarizer"
+        | "branch_not_listed" => StatusCode::CONFLICT,
         "leased" => StatusCode::LOCKED,
         "not_kept" | "no_invocation" | "too_many_tracks" => StatusCode::CONFLICT,
         "other_revision" => StatusCode::PRECONDITION_FAILED,
         "event_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "hook_denied" | "hook_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
         "hook_unavailable" | "plugin_busy" | "plugin_unavailable" | "store_unavailable"
-        | "not_replicated" | "stopping" | "summary_queue_full" | "queue_full" | "writes_pending" | "journal_full"
-        | "journal_failed" => StatusCode::SERVICE_UNAVAILABLE,
+        | "not_replicated" | "stopping" | "summary_queue_full" | "queue_full"
+        | "writes_pending" | "journal_full" | "journal_failed" => StatusCode::SERVICE_UNAVAILABLE,
         "plugin_time_out" | "summary_time_out" => StatusCode::GATEWAY_TIMEOUT,
         "store_full" => StatusCode::INSUFFICIENT_STORAGE,
         "plugin_failed" | "store_corrupt" => StatusCode::INTERNAL_SERVER_ERROR,

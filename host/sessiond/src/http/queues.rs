@@ -1,22 +1,30 @@
-//! `/v1/admin/queues`: what waits in this daemon, for the operator.
+//! `/v1/admin/queues`: what waits and runs, and how it ended, for the operator.
+
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sessiond_core::view::json::{ObjectText, array_text};
 use sessiond_core::workers::lanes::{DeadLetter, LaneReport, Lanes};
+use sessiond_core::workers::summary::SummaryStatus;
 
 use super::Api;
 use super::reply::json;
 
-/// `GET /v1/admin/queues`: the lanes, and the appends that were refused after they had been queued,
-/// with their events.
+/// `GET /v1/admin/queues`: the lanes, the appends that were refused after they had been queued, with
+/// their events, and the summary jobs.
 pub(super) async fn show(State(api): State<Api>) -> Response {
     let lanes = api.service.lanes();
+    let summaries = match &api.summaries {
+        Some(pool) => summaries_json(&pool.status().await),
+        None => "null".to_owned(),
+    };
     let reports = lanes.map(|lanes| lanes.reports()).unwrap_or_default();
     let text = ObjectText::default()
         .raw("lanes", &array_text(reports.iter().map(lane_json)))
         .raw("dead_letters", &dead_letters_json(lanes.map(AsRef::as_ref)))
+        .raw("summaries", &summaries)
         .end();
     json(StatusCode::OK, text)
 }
@@ -53,4 +61,24 @@ fn letter_json(letter: &DeadLetter) -> String {
         .string("detail", &letter.detail)
         .raw("events", &array_text(events))
         .end()
+}
+
+/// The queue of summary jobs. Its depth is that of all daemons on it; the rest is this daemon's own.
+pub(super) fn summaries_json(status: &SummaryStatus) -> String {
+    let outcomes = status.outcomes.iter();
+    let outcomes = outcomes.fold(ObjectText::default(), |it, (name, count)| it.plain(name, count));
+    let object = ObjectText::default()
+        .string("queue", status.queue)
+        .optional(status.depth, |object, depth| {
+            let object = object.plain("waiting", depth.waiting).plain("running", depth.running);
+            seconds(object, "oldest_seconds", depth.oldest)
+        })
+        .plain("running_here", status.running);
+    let object = seconds(object, "last_wait_seconds", status.last_wait);
+    let object = seconds(object, "longest_wait_seconds", status.longest_wait);
+    object.raw("outcomes", &outcomes.end()).end()
+}
+
+fn seconds(object: ObjectText, name: &str, time: Option<Duration>) -> ObjectText {
+    object.optional(time, |object, time| object.plain(name, time.as_secs_f64()))
 }

@@ -34,7 +34,7 @@ pub(super) async fn request(State(api): State<Api>, mut ask: Ask) -> Result<Resp
 fn outcome_json(outcome: &JobOutcome) -> String {
     let object = ObjectText::default().string("outcome", outcome.name());
     match outcome {
-        JobOutcome::Stored { last_sequence } => object.plain("last_seq", last_sequence).end(),
+        JobOutcome::Stored { last_sequence, .. } => object.plain("last_seq", last_sequence).end(),
         JobOutcome::DroppedBy(plugin) => object.string("dropped_by", plugin).end(),
         _ => object.end(),
     }

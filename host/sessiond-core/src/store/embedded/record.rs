@@ -7,6 +7,7 @@ use super::{deadline, is_over};
 use crate::digest::Digest;
 use crate::event::{EntryKind, Event, StoredEvent};
 use crate::state::{Scope, StateMap};
+use crate::store::claim::{Claim, ClaimRequest, Claimed};
 use crate::store::edit::{Edit, EditPlan, History, Place, Planned, Undo, take_back};
 use crate::store::lease::Lease;
 use crate::store::whole::{Origin, SessionTtl, Whole};
@@ -16,6 +17,7 @@ use crate::store::{
 };
 use crate::summary::{Backlog, Summary};
 use crate::time::Time;
+use uuid::Uuid;
 
 /// The most tool calls without an answer that are kept in mind.
 const MAX_OPEN_CALLS: usize = 1_000;
@@ -38,6 +40,8 @@ pub(super) struct Record {
     pub(super) ttl: SessionTtl,
     pub(super) origin: Option<Origin>,
     pub(super) lease: Option<Lease>,
+    /// Who is making which summary.
+    pub(super) claims: BTreeMap<String, Claim>,
     pub(super) tracks: BTreeMap<String, Track>,
     /// What is kept, in order of sequence.
     places: VecDeque<Place>,
@@ -116,6 +120,7 @@ impl Record {
             ttl: SessionTtl::Default,
             origin: None,
             lease: None,
+            claims: BTreeMap::new(),
             tracks: BTreeMap::new(),
             places: VecDeque::new(),
             state: StateMap::new(),
@@ -498,14 +503,36 @@ impl Record {
         }
     }
 
+    pub(super) fn claim(
+        &mut self,
+        request: &ClaimRequest,
+        now: Time,
+    ) -> Result<Claimed, StoreError> {
+        if request.generation != self.generation {
+            return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        let held = self.claims.get(&request.filter_key);
+        if held.is_some_and(|held| held.token != request.token && held.until > now) {
+            return Ok(Claimed::Held);
+        }
+        let until = deadline(Some(request.duration), now).unwrap_or(now);
+        self.claims.insert(request.filter_key.clone(), Claim { token: request.token, until });
+        Ok(Claimed::Yes)
+    }
+
     pub(super) fn put_summary(
         &mut self,
         seen: HistoryVersion,
         summary: &Summary,
         totals: Backlog,
+        claim: Option<Uuid>,
     ) -> Result<SummaryCommit, StoreError> {
         if seen.generation != self.generation {
             return Err(StoreError::OtherGeneration { current: self.generation });
+        }
+        let held = self.claims.get(&summary.filter_key).map(|held| held.token);
+        if claim.is_some() && claim != held {
+            return Ok(SummaryCommit::Lost);
         }
         if seen.edits != self.edits {
             return Ok(SummaryCommit::Edited);

@@ -13,7 +13,6 @@ use crate::service::{ItemFate, Limits};
 use crate::state::StateValue;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{Prefer, Range, SessionStore, StoreRules};
-use crate::summary::Thresholds;
 use crate::time::SystemClock;
 
 /// Drops what says "drop", and notes what was stored.
@@ -107,7 +106,7 @@ fn service(store: &Arc<EmbeddedStore>, spy: &Arc<Spy>) -> SessionService {
     let hooks = HookChain::new(vec![spy.clone()], Vec::new(), 1_000);
     let clock = Arc::new(SystemClock);
     let (store, limits) = (store.clone(), Limits::default());
-    SessionService::new(store, hooks, None, Thresholds::default(), limits, clock)
+    SessionService::new(store, hooks, None, limits, clock)
 }
 
 fn item(id: &str, text: &str) -> Received {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::JobRequest;
+use super::prefix::safe_prefix;
+use super::queue::{Cause, JobRequest};
+use super::rules::SummaryRules;
 use crate::error::Error;
 use crate::event::editor::Access;
 use crate::event::{Event, StoredEvent};
@@ -16,10 +18,13 @@ use crate::key::Subject;
 use crate::store::{
     HistoryVersion, Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
 };
-use crate::summary::{Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob};
+use crate::summary::{
+    Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob, in_line, is_below,
+};
 use crate::time::Clock;
 use crate::view::SessionView;
 use crate::view::json::summary_body;
+use uuid::Uuid;
 
 /// The most events that one job takes. A longer backlog takes several.
 const MAX_EVENTS: usize = 1_000;
@@ -34,6 +39,8 @@ pub enum JobOutcome {
     Stored {
         /// Its boundary.
         last_sequence: u64,
+        /// Whether there was more than a summarizer takes at once. Another job goes on with it.
+        more: bool,
     },
     /// There is no event after the last boundary.
     NothingNew,
@@ -47,6 +54,12 @@ pub enum JobOutcome {
     Late,
     /// The history was edited meanwhile, again and again.
     Edited,
+    /// Another job runs for the session and filter key.
+    Held,
+    /// Another daemon has taken the job over.
+    Lost,
+    /// The session was deleted meanwhile.
+    Cancelled,
 }
 
 impl JobOutcome {
@@ -60,6 +73,9 @@ impl JobOutcome {
             Self::DroppedBy(_) => "dropped",
             Self::Late => "late",
             Self::Edited => "edited",
+            Self::Held => "held",
+            Self::Lost => "lost",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -75,35 +91,42 @@ pub struct SummaryWork {
     pub summarizer: Arc<dyn Summarizer>,
     /// Bounds events in a view, in bytes.
     pub max_event_size: usize,
+    /// When summaries are made, and of how much.
+    pub rules: SummaryRules,
     /// Dates summaries.
     pub clock: Arc<dyn Clock>,
 }
 
 /// A summary that is ready to be stored, or an early end.
 enum Prepared {
-    Ready { seen: HistoryVersion, summary: Box<Summary>, totals: Backlog },
+    Ready { seen: HistoryVersion, summary: Box<Summary>, totals: Backlog, more: bool },
     Ended(JobOutcome),
 }
 
 impl SummaryWork {
-    /// Runs a job. Past its time it has written nothing, whatever the summarizer does.
+    /// Runs a job under its claim. Past its time it has written nothing, whatever the summarizer does.
     pub(super) async fn run(
         &self,
         request: &JobRequest,
+        claim: Uuid,
         timeout: Duration,
     ) -> Result<JobOutcome, Error> {
         let until = Instant::now() + timeout;
         for _ in 0..ATTEMPTS {
             let prepared = tokio::time::timeout_at(until, self.prepare(request)).await;
-            let (seen, summary, totals) = match prepared.map_err(|_| Error::SummaryTimeOut)?? {
-                Prepared::Ready { seen, summary, totals } => (seen, summary, totals),
+            let (seen, summary, totals, more) = match prepared
+                .map_err(|_| Error::SummaryTimeOut)??
+            {
+                Prepared::Ready { seen, summary, totals, more } => (seen, summary, totals, more),
                 Prepared::Ended(outcome) => return Ok(outcome),
             };
-            match self.store.put_summary(&request.key, seen, &summary, totals).await? {
+            let (store, claim) = (&self.store, Some(claim));
+            match store.commit_summary(&request.key, seen, &summary, totals, claim).await? {
                 SummaryCommit::Stored => {
-                    return Ok(JobOutcome::Stored { last_sequence: summary.last_sequence });
+                    return Ok(JobOutcome::Stored { last_sequence: summary.last_sequence, more });
                 }
                 SummaryCommit::Late => return Ok(JobOutcome::Late),
+                SummaryCommit::Lost => return Ok(JobOutcome::Lost),
                 // What it sums up may be gone: it is made anew of what is there.
                 SummaryCommit::Edited => {}
             }
@@ -125,13 +148,17 @@ impl SummaryWork {
             .into_iter()
             .filter(|entry| covers(&request.filter_key, entry.event.facts().filter_key.as_deref()))
             .collect();
-        let Some(job) = self.job(request, previous, &header, &events) else {
+        if !self.is_due(request, &header, &events) {
+            return Ok(Prepared::Ended(JobOutcome::NotDue));
+        }
+        let (offered, more) = self.offered(&events, complete);
+        let Some(job) = self.job(request, previous, &header, offered) else {
             return Ok(Prepared::Ended(JobOutcome::NothingNew));
         };
         let draft = {
             let subject = Subject::Session(request.key.clone());
             let (access, max_size) = (Access::Read, self.max_event_size);
-            let view = SessionView::new(subject, Some(header), access, events.clone(), max_size);
+            let view = SessionView::new(subject, Some(header), access, offered.to_vec(), max_size);
             match self.ask(request, view.with_state(state), &job).await? {
                 Some(draft) => draft,
                 None => return Ok(Prepared::Ended(JobOutcome::NotDue)),
@@ -140,7 +167,7 @@ impl SummaryWork {
         if draft.text.trim().is_empty() {
             return Ok(Prepared::Ended(JobOutcome::Empty));
         }
-        let last_sequence = self.check(&draft, &job, &events)?;
+        let last_sequence = self.check(&draft, &job, offered)?;
         let (text, topics) = match self.screen(request, draft).await? {
             Ok(kept) => kept,
             Err(by) => return Ok(Prepared::Ended(JobOutcome::DroppedBy(by))),
@@ -158,7 +185,44 @@ impl SummaryWork {
             unseen,
             updated_at: self.clock.now(),
         };
-        Ok(Prepared::Ready { seen: seen.version(), summary: Box::new(summary), totals })
+        Ok(Prepared::Ready { seen: seen.version(), summary: Box::new(summary), totals, more })
+    }
+
+    /// Whether what caused the job still holds.
+    fn is_due(&self, request: &JobRequest, header: &SessionHeader, events: &[StoredEvent]) -> bool {
+        let branch = request.filter_key.as_str();
+        let backlog = || match branch {
+            "" => header.backlog(),
+            _ => {
+                let counted = |event: &&StoredEvent| {
+                    let key = event.event.facts().filter_key.as_deref().unwrap_or_default();
+                    key.is_empty() || is_below(key, branch)
+                };
+                Backlog::of(events.iter().filter(counted))
+            }
+        };
+        let thresholds = &self.rules.thresholds;
+        match request.cause {
+            Cause::Due => thresholds.passed(backlog()),
+            Cause::Quiet { last_sequence } => {
+                header.last_sequence == last_sequence && backlog().turns >= thresholds.min_turns
+            }
+            Cause::Asked { .. } | Cause::Rest | Cause::Cascade => true,
+        }
+    }
+
+    /// What of a backlog the summarizer gets, and whether there is more for a next job.
+    fn offered<'e>(&self, events: &'e [StoredEvent], complete: bool) -> (&'e [StoredEvent], bool) {
+        let max_age = i64::try_from(self.rules.open_call_max_age.as_nanos()).unwrap_or(i64::MAX);
+        let now = self.clock.now();
+        let given_up =
+            |event: &StoredEvent| now.nanos().saturating_sub(event.event.time().nanos()) > max_age;
+        let prefix = safe_prefix(events, self.rules.input_tokens, complete, given_up);
+        if prefix.orphans > 0 {
+            metrics::counter!("sessiond_summary_open_calls_passed_total")
+                .increment(prefix.orphans as u64);
+        }
+        (events.get(..prefix.len).unwrap_or_default(), prefix.more)
     }
 
     async fn read(
@@ -190,7 +254,7 @@ impl SummaryWork {
         }
         Some(SummaryJob {
             filter_key: request.filter_key.clone(),
-            forced: request.forced,
+            forced: request.is_forced(),
             previous,
             first_sequence,
             last_sequence,
@@ -208,7 +272,7 @@ impl SummaryWork {
         let summarizer = &self.summarizer;
         let subject = Subject::Session(request.key.clone());
         let failed = |error| Error::Hook(chain_error(summarizer.name(), error));
-        if !request.forced {
+        if !request.is_forced() {
             let asked =
                 summarizer.should_summarize(&request.call, &subject, view.clone(), job.clone());
             if !asked.await.map_err(failed)? {
@@ -278,10 +342,7 @@ fn chain_error(plugin: &str, error: HookError) -> ChainError {
 /// line of the tree belong together.
 fn covers(branch: &str, event: Option<&str>) -> bool {
     let event = event.unwrap_or_default();
-    let below = |key: &str, of: &str| {
-        key == of || key.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
-    };
-    branch.is_empty() || event.is_empty() || below(event, branch) || below(branch, event)
+    branch.is_empty() || event.is_empty() || in_line(event, branch)
 }
 
 /// What the history had gathered at a boundary: all there is less what came after, or, when not all
