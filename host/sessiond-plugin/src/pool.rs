@@ -103,6 +103,12 @@ impl InstancePool {
         None
     }
 
+    /// The memory of the largest idle instance, in bytes.
+    pub(crate) fn largest(&self) -> usize {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().map(|it| it.instance.host().meter.memory()).max().unwrap_or_default()
+    }
+
     /// Takes an instance back after a call, unless it is to retire.
     pub(crate) fn give_back(&self, app: &str, instance: PluginInstance) {
         if self.isolation == Isolation::Call || self.retires(&instance) {
