@@ -144,3 +144,53 @@ fn assert_no_placeholder(folder: &Path) {
         }
     }
 }
+
+/// What a component cannot have is said before anybody relies on it: a hash or a token that is random
+/// in its language is not, without wasi:random.
+#[tokio::test]
+async fn a_plugin_without_randomness_is_warned_of() {
+    let check = async |name: &str| text(&["plugin", "check", guest(name).to_str().unwrap()]).await;
+    let (good, told) = check("redact-secrets-rust").await;
+    assert!(good && told.contains("warning it imports no wasi:random"), "{told}");
+    let (good, told) = check("rolling-summary-python").await;
+    assert!(good && told.contains("imports wasi:random/") && !told.contains("warning"), "{told}");
+}
+
+/// P80: the diff is of lines, with what was there and what is there now.
+#[tokio::test]
+async fn a_diff_shows_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.ndjson");
+    std::fs::write(&events, r#"{"role":"user","content":"write to a@b.example"}"#).unwrap();
+    let hook = guest("redact-secrets-rust");
+    let args = ["plugin", "test", hook.to_str().unwrap(), "--events", events.to_str().unwrap()];
+    let (good, told) = text(&args).await;
+    let wanted = "event 1 (before-append):\n--- before\n+++ after\n@@ -1,4 +1,4 @@\n {\n\
+                  -  \"content\": \"write to a@b.example\",\n\
+                  +  \"content\": \"write to [email]\",\n   \"role\": \"user\"\n }\n";
+    assert!(good && told.contains(wanted), "{told}");
+}
+
+/// P80: what a component costs, for people and for tables.
+#[tokio::test]
+async fn a_plugin_is_measured() {
+    let hook = guest("redact-secrets-rust");
+    let hook = hook.to_str().unwrap();
+    let (good, told) = text(&["plugin", "bench", hook]).await;
+    assert!(good && told.contains("before-append") && told.contains("calls/s"), "{told}");
+    let output = run(&["plugin", "bench", "--json", hook]).await;
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let size = std::fs::metadata(hook).unwrap().len();
+    assert_eq!((&json["size_bytes"], &json["events"]), (&size.into(), &1.into()), "{json}");
+    for kind in ["warm", "fresh"] {
+        let figures = &json["interfaces"]["before-append"][kind];
+        let (median, p99) = (&figures["median_us"], &figures["p99_us"]);
+        assert!(median.as_f64().unwrap() > 0.0 && p99.as_f64() >= median.as_f64(), "{json}");
+        assert!(figures["calls"].as_u64().unwrap() >= 20, "{json}");
+    }
+    for figure in ["compile_ms", "start_from_cache_ms", "instance_memory_bytes"] {
+        assert!(json[figure].as_f64().unwrap() > 0.0, "{figure}: {json}");
+    }
+    let (good, told) = text(&["plugin", "bench", hook, "--events", "/does/not/exist"]).await;
+    assert!(!good && told.contains("cannot read"), "{told}");
+}

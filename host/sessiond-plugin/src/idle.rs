@@ -48,6 +48,11 @@ impl<T> IdleList<T> {
         self.lock().list.front().map(|idle| idle.since)
     }
 
+    /// The largest of a measure of theirs; 0 if there are none.
+    pub(crate) fn largest(&self, measure: impl Fn(&T) -> usize) -> usize {
+        self.lock().list.iter().map(|idle| measure(&idle.instance)).max().unwrap_or_default()
+    }
+
     /// Takes the instance that an app used last.
     pub(crate) fn take(&self, app: &str) -> Option<T> {
         let mut waiting = self.lock();

@@ -155,6 +155,23 @@ impl PluginInstance {
         Ok(answer)
     }
 
+    /// Lets it run without the bounds of a call of its own, for as long as it lives.
+    pub(crate) fn unbounded(&mut self, call: CallContext) {
+        self.store.data_mut().call = call;
+        self.store.set_epoch_deadline(1);
+    }
+
+    /// Calls the guest, and nothing else.
+    pub(crate) async fn bare(
+        &mut self,
+        subject: &Subject,
+        request: Request,
+    ) -> wasmtime::Result<Answer> {
+        let answer = self.dispatch(subject, request).await;
+        self.store.data_mut().rows.clear();
+        answer
+    }
+
     /// The last that the guest wrote to its standard error in a call that failed.
     pub(crate) fn last_words(&mut self) -> String {
         self.store.data_mut().output.end()

@@ -6,6 +6,7 @@
 //! hooks of plugins. Guests are trusted with nothing: what they return is checked by the core.
 
 pub mod adapter;
+pub mod bare;
 pub mod breaker;
 pub mod budget;
 pub mod cache;

@@ -170,6 +170,11 @@ impl Plugin {
         self.code.size
     }
 
+    /// The linear memory of the largest instance that is idle, in bytes.
+    pub fn largest_instance(&self) -> usize {
+        self.pool.largest()
+    }
+
     /// The names of what it imports.
     pub fn imports(&self) -> &[String] {
         &self.code.imports

@@ -83,6 +83,11 @@ impl InstancePool {
         None
     }
 
+    /// The memory of the largest idle instance, in bytes.
+    pub(crate) fn largest(&self) -> usize {
+        self.idle.largest(|waiting| waiting.instance.host().meter.memory())
+    }
+
     /// Takes an instance back after a call, unless it is to retire.
     pub(crate) fn give_back(&self, app: &str, instance: PluginInstance) {
         match self.retires(&instance) {

@@ -153,6 +153,18 @@ pub enum PluginCommand {
         #[arg(long, value_name = "FILE")]
         events: PathBuf,
     },
+    /// Measure what a component costs: its hooks on warm and on fresh instances, its memory, and its
+    /// start.
+    Bench {
+        /// The component.
+        file: PathBuf,
+        /// Events, one JSON object a line. Each call gets all of them. Without: one message of 1 kB.
+        #[arg(long, value_name = "FILE")]
+        events: Option<PathBuf>,
+        /// One JSON object, to make a table of several.
+        #[arg(long)]
+        json: bool,
+    },
     /// List the plugins of a daemon that runs, through `server.admin_socket`.
     List {
         /// The configuration that the daemon runs with.

@@ -28,6 +28,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 PluginCommand::New { lang, name } => plugin::new::run(lang, &name),
                 PluginCommand::Check { file } => plugin::check::run(&file).await,
                 PluginCommand::Test { file, events } => plugin::test::run(&file, &events).await,
+                PluginCommand::Bench { file, events, json } => {
+                    plugin::bench::run(&file, events.as_deref(), json).await
+                }
                 PluginCommand::List { config } => plugin::list::run(&config).await,
                 PluginCommand::Reload { name, config } => plugin::reload::run(&config, &name).await,
                 PluginCommand::Precompile(args) => plugin::precompile::run(&args).await,

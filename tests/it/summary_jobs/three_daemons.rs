@@ -43,8 +43,8 @@ async fn a_daemon_that_dies_leaves_its_jobs_to_the_others() {
     }
     let begin = Instant::now();
     let mut writers = tokio::task::JoinSet::new();
-    for writer in 0..3 {
-        let client = daemons[writer].client();
+    for (writer, daemon) in daemons.iter().enumerate() {
+        let client = daemon.client();
         writers.spawn(async move {
             for number in (writer..count).step_by(3) {
                 fill(&client, number).await;

@@ -1,5 +1,6 @@
 //! `sessiond plugin`: for authors, and for operators.
 
+pub(super) mod bench;
 pub(super) mod check;
 pub(super) mod list;
 pub(super) mod new;
@@ -36,12 +37,21 @@ fn admin_socket(config: &Path) -> anyhow::Result<PathBuf> {
 
 /// Loads a component with the limits that the daemon has by default.
 async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
+    load_kept(path, Isolation::App, &PluginCacheConfig::default()).await
+}
+
+/// The same, with its code in a cache.
+async fn load_kept(
+    path: &Path,
+    isolation: Isolation,
+    cache: &PluginCacheConfig,
+) -> anyhow::Result<Arc<Plugin>> {
     let limits = Limits::default();
     let file = PluginFile::read(path, &Requirements::default())?;
     let settings = PluginSettings {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into(),
         limits,
-        isolation: Isolation::App,
+        isolation,
         on_error: OnError::Reject,
         breaker: BreakerRule { failures: None, ..BreakerRule::default() },
         max_event_size: MAX_EVENT_SIZE,
@@ -49,7 +59,7 @@ async fn load(path: &Path) -> anyhow::Result<Arc<Plugin>> {
         log_guest_output: true,
     };
     let engine = PluginEngine::new(EngineConfig::of_one(&limits))?;
-    let compiler = compiler(&PluginCacheConfig::default())?;
+    let compiler = compiler(cache)?;
     let loader = PluginLoader::new(Arc::new(engine))?.with_compiler(compiler);
     Ok(tokio::task::spawn_blocking(move || loader.load(file, settings)).await??)
 }

@@ -48,7 +48,10 @@ fn every_problem_is_told_with_line_key_and_fix() {
 
 #[test]
 fn what_comes_later_is_refused_by_name() {
-    for (text, key) in [("[server]\ntls = \"x\"\n", "server.tls")] {
+    for (text, key) in [
+        ("[server]\ntls = \"x\"\n", "server.tls"),
+        ("[server]\ntokens_file = \"x\"\n", "server.tokens_file"),
+    ] {
         let told = problems(text);
         assert!(
             told.contains(&format!("{key}: this version does not have this key yet")),

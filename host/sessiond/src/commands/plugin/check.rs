@@ -20,6 +20,12 @@ pub(in crate::commands) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     for interface in &exports {
         text.push_str(&format!("  exports {interface}\n"));
     }
+    if !plugin.imports().iter().any(|import| import.starts_with("wasi:random/")) {
+        text.push_str(
+            "  warning it imports no wasi:random: what its language calls random (ids, tokens, the \
+             order of hash tables) is the same in every instance, and can be guessed\n",
+        );
+    }
     for grant in Grant::needed(plugin.imports()) {
         text.push_str(&format!("  needs   {grant}: {}\n", grant.toml("NAME")));
     }

@@ -34,7 +34,8 @@ pub(in crate::commands) async fn run(path: &Path, events: &Path) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_events(path: &Path) -> anyhow::Result<Vec<Received>> {
+/// Events that somebody has recorded, one a line.
+pub(super) fn read_events(path: &Path) -> anyhow::Result<Vec<Received>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -53,7 +54,6 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Received>> {
 struct Bench {
     plugin: Arc<Plugin>,
     hooks: HookChain,
-    key: SessionKey,
     subject: Subject,
     call: CallContext,
 }
@@ -64,9 +64,9 @@ impl Bench {
         let append = vec![hooks.clone() as Arc<dyn AppendHook>];
         let hooks = HookChain::new(append, vec![hooks as Arc<dyn GetHook>], MAX_EVENT_SIZE);
         let key = SessionKey::new("test", "test", "test")?;
-        let subject = Subject::Session(key.clone());
+        let subject = Subject::Session(key);
         let call = CallContext::new(Purpose::Append, "plugin-test");
-        Ok(Self { plugin, hooks, key, subject, call })
+        Ok(Self { plugin, hooks, subject, call })
     }
 
     /// Appends the events one at a time, and shows what became of each.
@@ -113,7 +113,7 @@ impl Bench {
             Err(error) => return print(&format!("a read (before-get): {}\n", told(&error))),
         };
         show("a read (before-get)", &format!("{options:#?}\n"), &format!("{narrowed:#?}\n"))?;
-        let view = self.view(received, Access::Edit).await?;
+        let view = view(&self.subject, &stored(received)?, Access::Edit).await?;
         let before = lines(&view);
         match self.hooks.after_get(&call, &self.subject, view).await {
             Ok(view) => show("a read (after-get)", &before, &lines(&view)),
@@ -138,7 +138,7 @@ impl Bench {
             unseen: None,
         };
         let hooks = Hooks::from(self.plugin.clone());
-        let view = self.view(received, Access::Read).await?;
+        let view = view(&self.subject, &events, Access::Read).await?;
         let due = hooks.should_summarize(&call, &self.subject, view.clone(), job.clone()).await;
         print(&match due {
             Ok(due) => format!("should-summarize: {due}\n"),
@@ -152,13 +152,18 @@ impl Bench {
             Err(error) => format!("summarize: {error}\n"),
         })
     }
+}
 
-    async fn view(&self, received: &[Received], access: Access) -> anyhow::Result<SessionView> {
-        let store = EmbeddedStore::new(StoreRules::default());
-        let header = store.create(&self.key, &[]).await?;
-        let events = stored(received)?;
-        Ok(SessionView::new(self.subject.clone(), header, access, events, MAX_EVENT_SIZE))
-    }
+/// A session as a hook gets it.
+pub(super) async fn view(
+    subject: &Subject,
+    events: &[StoredEvent],
+    access: Access,
+) -> anyhow::Result<SessionView> {
+    let store = EmbeddedStore::new(StoreRules::default());
+    let key = SessionKey::new(subject.app(), subject.user(), subject.session())?;
+    let header = store.create(&key, &[]).await?;
+    Ok(SessionView::new(subject.clone(), header, access, events.to_vec(), MAX_EVENT_SIZE))
 }
 
 fn parse(at: usize, received: &Received) -> anyhow::Result<Event> {
@@ -166,7 +171,8 @@ fn parse(at: usize, received: &Received) -> anyhow::Result<Event> {
     event.with_context(|| format!("event {}", at + 1))
 }
 
-fn stored(received: &[Received]) -> anyhow::Result<Vec<StoredEvent>> {
+/// The events of a made-up session.
+pub(super) fn stored(received: &[Received]) -> anyhow::Result<Vec<StoredEvent>> {
     let events = received.iter().enumerate().map(|(at, received)| {
         Ok(StoredEvent { sequence: at as u64 + 1, event: parse(at, received)? })
     });
