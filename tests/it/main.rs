@@ -3,6 +3,7 @@
 //! One binary, since each would link for seconds. `scripts/test` builds what it needs.
 
 mod architecture;
+mod bindings;
 mod cli;
 mod conformance;
 mod contract;
