@@ -10,6 +10,7 @@ mod contract;
 mod documents;
 mod faults;
 mod grants;
+mod guests;
 mod hooks;
 mod hostile;
 mod http;
