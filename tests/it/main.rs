@@ -4,6 +4,7 @@
 
 mod architecture;
 mod async_persist;
+mod bindings;
 mod cli;
 mod conformance;
 mod contract;
@@ -13,6 +14,7 @@ mod every_way;
 mod faults;
 mod grants;
 mod guards;
+mod guests;
 mod hooks;
 mod hostile;
 mod http;

@@ -206,6 +206,18 @@ pub enum Language {
     Rust,
     /// JavaScript, with componentize-qjs.
     Javascript,
+    /// TypeScript, with componentize-qjs.
+    Typescript,
     /// Python, with componentize-py.
     Python,
+    /// C, with zig cc.
+    C,
+    /// C++23, with zig c++.
+    Cpp,
+    /// Go, with its own compiler.
+    Go,
+    /// Zig.
+    Zig,
+    /// Nim, with zig cc.
+    Nim,
 }
