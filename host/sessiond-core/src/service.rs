@@ -12,6 +12,7 @@ mod import;
 mod state;
 mod summarize;
 mod track;
+mod watch;
 
 pub use append::{AppendReply, ItemFate, ItemReply};
 pub use create::{Created, IfExists};
@@ -19,6 +20,7 @@ pub use edit::EditReply;
 pub use get::EventPage;
 pub use import::{Fork, Imported, Screening};
 pub use track::{TrackItem, TrackReply, TrackView};
+pub use watch::{Cursor, News, Notice, ResetReason, SessionWatch, UserNews, UserWatch};
 
 use std::sync::Arc;
 

@@ -187,4 +187,5 @@ if fresh then
 end
 
 reply[2], reply[3] = generation, numbers
+if stores then tell(fresh and 'c' or 'a', generation, last) end
 return reply
