@@ -2,6 +2,7 @@
 //!
 //! One binary, since each would link for seconds. `scripts/test` builds what it needs.
 
+mod access;
 mod architecture;
 mod cli;
 mod conformance;
@@ -27,5 +28,6 @@ mod replay_matrix;
 mod shutdown;
 mod summaries;
 mod trust;
+mod watch;
 mod windows;
 mod writers;

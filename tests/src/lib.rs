@@ -15,6 +15,7 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod replay;
 pub mod scenario;
+pub mod sse;
 pub mod start_up;
 pub mod throughput;
 pub mod wait;

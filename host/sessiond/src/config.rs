@@ -12,6 +12,7 @@ mod server;
 mod session;
 mod summary;
 mod telemetry;
+mod tokens;
 mod trust;
 
 pub use cache::{CacheFolder, PluginCacheConfig};
@@ -20,9 +21,10 @@ pub use models::ModelConfig;
 pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub use redis::StoreConfig;
-pub use server::ServerConfig;
+pub use server::{ServerConfig, TlsConfig};
 pub use summary::SummaryConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use tokens::read_tokens;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -67,8 +69,7 @@ impl Config {
     /// [`ConfigError`], with all problems of the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let message = format!("the file cannot be read: {error}");
-            ConfigError::new(path, vec![Problem { line: None, key: String::new(), message }])
+            ConfigError::whole(path, format!("the file cannot be read: {error}"))
         })?;
         Self::parse(path, &text)
     }
@@ -90,7 +91,7 @@ impl Config {
         let mut warnings = Vec::new();
         let config = {
             let root = document.root();
-            let server = server::read(root.section("server"));
+            let server = server::read(root.section("server"), &mut warnings);
             let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
             let hooks = plugins::read_hooks(root.section("hooks"));
@@ -174,6 +175,12 @@ impl ConfigError {
     /// Problems of a file.
     pub fn new(path: &Path, problems: Vec<Problem>) -> Self {
         Self { path: path.to_owned(), problems }
+    }
+
+    /// A problem with a file as a whole.
+    pub fn whole(path: &Path, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::new(path, vec![Problem { line: None, key: String::new(), message }])
     }
 
     /// A problem with one value of a file.

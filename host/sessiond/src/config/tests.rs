@@ -36,7 +36,7 @@ fn every_problem_is_told_with_line_key_and_fix() {
         "s.toml:5: session.event_limit: write a number from 1 to 10000000, or \"unlimited\"",
         "s.toml:6: session.evnt_limit: there is no such key",
         "s.toml:7: session.key_prefix: braces",
-        "s.toml:9: server.listen: the daemon has no tokens yet",
+        "s.toml:9: server.listen: without tokens the daemon listens on the loopback interface only",
         "s.toml:10: server.max_body: write a size as text",
         "s.toml:12: summary.workers: write a number from 1",
         "s.toml:13: summary.min_turns: write a number from 1",

@@ -62,13 +62,8 @@ impl Problem {
         self
     }
 
-    fn retry_later(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// It as JSON.
+    pub(crate) fn to_json(&self) -> String {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let object = ObjectText::default()
             .string("title", title)
@@ -77,10 +72,25 @@ impl IntoResponse for Problem {
             .string("detail", &self.detail);
         let object =
             self.members.iter().fold(object, |object, (name, json)| object.raw(name, json));
+        object.end()
+    }
+
+    fn retry_later(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let text = self.to_json();
         let retry = self.retry_later();
-        let mut response = (self.status, object.end()).into_response();
+        let mut response = (self.status, text).into_response();
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
