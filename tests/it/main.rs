@@ -3,6 +3,7 @@
 //! One binary, since each would link for seconds. `scripts/test` builds what it needs.
 
 mod access;
+mod adk;
 mod architecture;
 mod cli;
 mod conformance;

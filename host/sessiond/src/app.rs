@@ -104,6 +104,7 @@ impl App {
             metrics: entrance.metrics().clone(),
             reloader: self.plugins.reloader.clone(),
             max_body: server.max_body,
+            adk: self.config.adk.base_path.clone(),
             watchers: Arc::new(Semaphore::new(server.max_watchers)),
             keep_alive: server.watch_keep_alive,
             stop: stop.clone(),

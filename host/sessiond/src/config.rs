@@ -2,6 +2,7 @@
 //!
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
+mod adk;
 mod cache;
 mod grants;
 mod models;
@@ -15,6 +16,7 @@ mod telemetry;
 mod tokens;
 mod trust;
 
+pub use adk::AdkConfig;
 pub use cache::{CacheFolder, PluginCacheConfig};
 pub use grants::GrantsConfig;
 pub use models::ModelConfig;
@@ -38,6 +40,8 @@ use self::reader::Document;
 pub struct Config {
     /// Where the daemon listens, and what it accepts.
     pub server: ServerConfig,
+    /// The routes of ADK's own server.
+    pub adk: AdkConfig,
     /// Where sessions are kept.
     pub store: StoreConfig,
     /// The rules that hold for them.
@@ -92,6 +96,7 @@ impl Config {
         let config = {
             let root = document.root();
             let server = server::read(root.section("server"), &mut warnings);
+            let adk = adk::read(root.section("adk"));
             let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
             let hooks = plugins::read_hooks(root.section("hooks"));
@@ -107,6 +112,7 @@ impl Config {
             let (resolved, warnings) = Default::default();
             Self {
                 server,
+                adk,
                 store,
                 rules,
                 max_event_size,

@@ -3,6 +3,7 @@
 //! A handler reads the request (`ask`), calls the service, and writes the reply. It decides
 //! nothing.
 
+mod adk;
 mod admin;
 mod ask;
 pub mod entrance;
@@ -55,6 +56,8 @@ pub struct Api {
     pub reloader: Option<Arc<Reloader>>,
     /// The largest body, in bytes.
     pub max_body: usize,
+    /// What comes before the paths of ADK's routes. None: there are none.
+    pub adk: Option<String>,
     /// Places for those who watch.
     pub watchers: Arc<Semaphore>,
     /// How long one of them hears nothing, at most.
@@ -124,6 +127,15 @@ const ROUTES: &[Route] = &[
         path: "/v1/apps/{app}/users/{user}/sessions/{session}/tracks/{track}",
         methods: &[("get", READ), ("post", APPEND), ("delete", APPEND)],
     },
+    Route { path: "/apps/{app}/users/{user}/sessions", methods: &[("get", READ), ("post", BOTH)] },
+    Route {
+        path: "/apps/{app}/users/{user}/sessions/{session}",
+        methods: &[("get", READ), ("post", BOTH), ("patch", BOTH), ("delete", APPEND)],
+    },
+    Route {
+        path: "/apps/{app}/users/{user}/sessions/{session}/events",
+        methods: &[("post", BOTH)],
+    },
     Route { path: "/v1/admin/export", methods: &[("get", Need::Admin)] },
     Route { path: "/v1/admin/import", methods: &[("post", Need::Admin)] },
     Route { path: "/v1/admin/plugins", methods: &[("get", Need::Admin)] },
@@ -168,6 +180,11 @@ fn handlers(path: &str) -> Option<MethodRouter<Api>> {
         "/{session}/tracks/{track}" => {
             get(tracks::page).post(tracks::append).delete(tracks::delete)
         }
+        "/apps/{app}/users/{user}/sessions" => get(adk::list).post(adk::create),
+        "/apps/{app}/users/{user}/sessions/{session}" => {
+            get(adk::read).post(adk::create_named).patch(adk::patch).delete(adk::delete)
+        }
+        "/apps/{app}/users/{user}/sessions/{session}/events" => post(adk::append),
         "/v1/admin/export" => get(admin::export),
         "/v1/admin/import" => post(admin::import),
         "/v1/admin/plugins" => get(plugins::list),
@@ -185,6 +202,11 @@ pub fn received_item(text: &str) -> Result<Received, String> {
 }
 
 impl Route {
+    /// Whether it is one of ADK's.
+    fn is_adk(&self) -> bool {
+        self.path.starts_with("/apps/")
+    }
+
     fn is_admin(&self) -> bool {
         self.methods.iter().any(|(_, need)| *need == Need::Admin)
     }
@@ -193,19 +215,26 @@ impl Route {
 /// What clients reach, as far as their tokens let them.
 pub fn client_router(api: Api) -> Router {
     let access = api.access.clone();
-    let router = router(ROUTES.iter()).layer(from_fn_with_state(access, gate::admit));
-    router.layer(from_fn(guard::observe)).with_state(api)
+    let routes = ROUTES.iter().filter(|route| !route.is_adk() || api.adk.is_some());
+    let router = router(routes, api.adk.as_deref().unwrap_or_default());
+    let router = router.layer(from_fn_with_state(access, gate::admit));
+    let router = router.layer(from_fn(adk::plain_errors)).layer(from_fn(guard::observe));
+    router.with_state(api)
 }
 
 /// What the operator reaches, on a unix socket.
 pub fn admin_router(api: Api) -> Router {
     let routes = ROUTES.iter().filter(|route| route.is_admin());
-    router(routes).layer(from_fn(guard::observe)).with_state(api)
+    router(routes, "").layer(from_fn(guard::observe)).with_state(api)
 }
 
-fn router<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<Api> {
+/// Routes, of which ADK's have a path before theirs.
+fn router<'a>(routes: impl Iterator<Item = &'a Route>, adk: &str) -> Router<Api> {
     let router = routes.fold(Router::new(), |router, route| match handlers(route.path) {
-        Some(handlers) => router.route(route.path, handlers.fallback(wrong_method)),
+        Some(handlers) => {
+            let before = if route.is_adk() { adk } else { "" };
+            router.route(&format!("{before}{}", route.path), handlers.fallback(wrong_method))
+        }
         None => router,
     });
     router.fallback(no_route)

@@ -31,7 +31,7 @@ fn every_problem_is_told_with_line_key_and_fix() {
          [server]\nlisten = \"0.0.0.0:80\"\nmax_body = 100\n[summary]\nworkers = -1\nmin_turns = \"4\"\n",
     );
     for wanted in [
-        "s.toml:1: sesion: there is no such key here; there are server, session, redis",
+        "s.toml:1: sesion: there is no such key here; there are server, adk, session, redis",
         "s.toml:4: session.ttl: write a duration above zero as text, like \"30m\", or \"none\"",
         "s.toml:5: session.event_limit: write a number from 1 to 10000000, or \"unlimited\"",
         "s.toml:6: session.evnt_limit: there is no such key",

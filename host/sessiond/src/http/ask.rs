@@ -126,16 +126,19 @@ impl FromRequest<Api> for Ask {
 }
 
 /// The parts of a path after `/v1/apps/`. The path is taken apart before it is decoded, so names
-/// may hold slashes; a colon in the last part that is not encoded begins a verb.
+/// may hold slashes; a colon in the last part that is not encoded begins a verb. ADK's paths have none.
 pub(super) fn split_path(path: &str) -> Result<(Vec<String>, Option<String>), Problem> {
-    let names = path.strip_prefix("/v1/apps/").unwrap_or_default();
+    let ours = path.strip_prefix("/v1/apps/");
+    // What comes before is the operator's choice, and has no such part.
+    let adk = || path.split_once("/apps/").map(|(_, names)| names);
+    let names = ours.or_else(adk).unwrap_or_default();
     let last = names.rsplit('/').next().unwrap_or_default();
     let (names, verb) = match last.rsplit_once(':') {
-        Some((_, verb)) => {
+        Some((_, verb)) if ours.is_some() => {
             let end = names.len() - verb.len() - 1;
             (names.get(..end).unwrap_or_default(), Some(verb.to_owned()))
         }
-        None => (names, None),
+        _ => (names, None),
     };
     let decode = |name: &str| percent_decode_str(name).decode_utf8().map(|name| name.into_owned());
     let decoded: Result<Vec<String>, _> = names.split('/').map(decode).collect();
@@ -235,6 +238,8 @@ mod tests {
         let (names, verb) = split_path("/v1/apps/a/users/u/sessions/s%3A:pop").unwrap();
         assert_eq!(names, ["a", "users", "u", "sessions", "s:"]);
         assert_eq!(verb.as_deref(), Some("pop"));
+        let (names, verb) = split_path("/adk/apps/a/users/u/sessions/s:1").unwrap();
+        assert_eq!((names.last().map(String::as_str), verb), (Some("s:1"), None));
         assert!(split_path("/v1/apps/%ff").is_err());
     }
 

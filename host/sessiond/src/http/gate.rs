@@ -130,7 +130,10 @@ fn token_of(access: &Access, headers: &HeaderMap) -> Result<Token, Problem> {
 /// What the table says of a request. What is not in it needs a token, to be told that it is nothing.
 fn need_of(request: &Request) -> Need {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let found = path.and_then(|path| ROUTES.iter().find(|route| route.path == path));
+    let found = path.and_then(|path| {
+        let exact = ROUTES.iter().find(|route| route.path == path);
+        exact.or_else(|| ROUTES.iter().find(|it| it.is_adk() && path.ends_with(it.path)))
+    });
     let Some(Route { path, methods }) = found else { return Need::Token };
     // HEAD is answered as GET is.
     let method = match *request.method() {

@@ -24,6 +24,13 @@ pub(crate) struct Problem {
     cause: Option<String>,
 }
 
+/// What a problem says, for those who say it in another way.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
 /// The cause of a problem, on its way to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
@@ -94,6 +101,8 @@ impl IntoResponse for Problem {
         if retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        let told = Told { code: self.code, detail: self.detail };
+        response.extensions_mut().insert(told);
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));
         }
