@@ -100,8 +100,8 @@ fn read_source(section: &Section<'_>) -> TokenSource {
 }
 
 fn read_tls(section: Section<'_>) -> Option<TlsConfig> {
-    let there = section.is_there();
     let (cert, key) = (section.path("cert"), section.path("key"));
+    let there = cert.is_some() || key.is_some();
     for (name, path) in [("cert", &cert), ("key", &key)] {
         if there && path.is_none() {
             section.problem(name, "TLS needs both: cert = \"cert.pem\" and key = \"key.pem\"");

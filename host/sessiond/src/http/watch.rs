@@ -75,7 +75,7 @@ pub(super) async fn user(State(api): State<Api>, mut ask: Ask) -> Result<Respons
     let place = place(&api)?;
     let watch = api.service.watch_user(user, after, size);
     let id = String::new();
-    Ok(stream(&api, ask.caller, place, Source { reader: Reader::User(watch), id }))
+    Ok(stream(&api, ask.caller, place, Source { reader: Reader::User(Box::new(watch)), id }))
 }
 
 /// `Last-Event-ID`, which a browser sends by itself, or `?cursor=`.
@@ -104,7 +104,7 @@ struct Source {
 
 enum Reader {
     Session(Box<SessionWatch>),
-    User(UserWatch),
+    User(Box<UserWatch>),
 }
 
 fn stream(api: &Api, caller: Caller, place: OwnedSemaphorePermit, source: Source) -> Response {
