@@ -2,6 +2,8 @@
 //!
 //! One binary, since each would link for seconds. `scripts/test` builds what it needs.
 
+mod access;
+mod adk;
 mod architecture;
 mod async_persist;
 mod bindings;
@@ -34,5 +36,6 @@ mod shutdown;
 mod summaries;
 mod traces;
 mod trust;
+mod watch;
 mod windows;
 mod writers;

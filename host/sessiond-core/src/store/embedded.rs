@@ -20,6 +20,7 @@ use self::record::Record;
 use super::edit::Edit;
 use super::lease::{Lease, LeaseRequest};
 use super::plugin::Bucket;
+use super::watch::{NoticeBoard, Watch, Watched};
 use super::whole::{SessionTtl, Whole};
 use super::{
     Appended, Condition, Edited, HistoryVersion, JournalMark, KeyFilter, MAX_TRACKS, NewEntry,
@@ -43,6 +44,7 @@ pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     digest_key: DigestKey,
     world: Mutex<World>,
+    board: Arc<NoticeBoard>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +107,13 @@ impl EmbeddedStore {
 
     /// An empty store, with a clock that a test may move.
     pub fn with_clock(rules: StoreRules, clock: Arc<dyn Clock>) -> Self {
-        Self { rules, clock, digest_key: DigestKey::random(), world: Mutex::default() }
+        Self {
+            rules,
+            clock,
+            digest_key: DigestKey::random(),
+            world: Mutex::default(),
+            board: Arc::default(),
+        }
     }
 
     /// The world and the current time. A panic elsewhere leaves the world whole: every method
@@ -234,6 +242,7 @@ impl EmbeddedStore {
             }
         }
         world.list_again(key, before, updated_at);
+        self.board.tell(key, false);
         Ok(Appended { header, outcomes, given_up })
     }
 }
@@ -260,6 +269,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.put(key, record, &self.rules, now);
+        self.board.tell(key, false);
         Ok(Some(header))
     }
 
@@ -326,6 +336,7 @@ impl SessionStore for EmbeddedStore {
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (mut world, _) = self.world();
         world.forget(key);
+        self.board.tell(key, true);
         Ok(())
     }
 
@@ -403,7 +414,9 @@ impl SessionStore for EmbeddedStore {
         totals: Backlog,
     ) -> Result<SummaryCommit, StoreError> {
         let (mut world, now) = self.world();
-        world.record_mut(key, now)?.put_summary(seen, summary, totals)
+        let commit = world.record_mut(key, now)?.put_summary(seen, summary, totals)?;
+        self.board.tell(key, false);
+        Ok(commit)
     }
 
     #[tracing::instrument(name = "store call", skip_all, fields(operation = "edit"))]
@@ -425,6 +438,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.list_again(key, before, updated_at);
+        self.board.tell(key, false);
         Ok(Edited { header, removed: plan.removed, popped: plan.popped })
     }
 
@@ -456,6 +470,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.put(key, record, &self.rules, now);
+        self.board.tell(key, false);
         Ok(Some(header))
     }
 
@@ -569,6 +584,15 @@ impl SessionStore for EmbeddedStore {
             all.filter(|key| filter.admits(key)).skip(skip).take(KEYS_AT_ONCE).collect();
         let next = (keys.len() == KEYS_AT_ONCE).then(|| (skip + KEYS_AT_ONCE).to_string());
         Ok((keys, next))
+    }
+
+    fn watch(&self, what: Watched) -> Watch {
+        self.board.watch(what)
+    }
+
+    async fn listen(&self) {
+        // Nobody else writes here.
+        std::future::pending().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

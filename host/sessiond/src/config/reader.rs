@@ -18,9 +18,7 @@ use super::{ConfigError, Problem};
 
 /// Keys of which the design speaks and which this version does not have. They are refused like any
 /// other unknown key, with a word of their own.
-const LATER: [&str; 7] = [
-    "server.tls",
-    "server.tokens_file",
+const LATER: [&str; 5] = [
     "summary.cascade",
     "summary.filter_allowlist",
     "summary.idle",
@@ -183,6 +181,22 @@ impl<'d> Section<'d> {
         let names = outer.table.into_iter().flat_map(DeTable::keys);
         let names: Vec<String> = names.map(|name| name.get_ref().to_string()).collect();
         names.into_iter().map(|name| (name.clone(), outer.section(&name))).collect()
+    }
+
+    /// The tables of an array, each with its number from 1 as its name.
+    pub(crate) fn tables(&self, key: &str) -> Vec<Section<'d>> {
+        self.known.borrow_mut().push(key.to_owned());
+        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let items = entry.get_ref().as_array().into_iter().flatten();
+        let tables: Option<Vec<_>> = items.map(|item| item.get_ref().as_table()).collect();
+        if entry.get_ref().as_array().is_none() || tables.is_none() {
+            self.problem(key, "write an array of tables: [{ ... }, { ... }]");
+        }
+        let named = tables.unwrap_or_default().into_iter().zip(1..);
+        let section = |(table, number): (&'d DeTable<'d>, usize)| {
+            Section::new(self.document, format!("{}{key}.{number}.", self.prefix), Some(table))
+        };
+        named.map(section).collect()
     }
 
     /// A key read by a rule, or its default. The rule's error names the fix.
