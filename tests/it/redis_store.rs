@@ -6,6 +6,7 @@
 mod concurrency;
 mod cost;
 mod deletion;
+mod edits;
 mod expiry;
 mod isolation;
 mod memory;
