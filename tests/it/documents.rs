@@ -81,3 +81,24 @@ fn the_readme_begins_with_two_commands() {
         assert!(root().join(document).is_file(), "{document}");
     }
 }
+
+/// The author's guide shows the very hooks of the templates, which are built and run by the tests.
+#[test]
+fn the_guide_shows_the_hooks_of_the_templates() {
+    let guide = read("docs/authors.md");
+    let hooks = [
+        "rust/src/lib.rs",
+        "javascript/plugin.js",
+        "typescript/plugin.ts",
+        "python/plugin.py",
+        "c/hook.c",
+        "cpp/hook.cpp",
+        "go/export_sessiond_plugin_before_append/hook.go",
+        "zig/hook.zig",
+        "nim/hook.nim",
+    ];
+    for hook in hooks {
+        let code = read(&format!("host/sessiond/templates/{hook}"));
+        assert!(guide.contains(code.trim_end()), "docs/authors.md does not have {hook} as it is");
+    }
+}

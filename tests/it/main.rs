@@ -2,8 +2,11 @@
 //!
 //! One binary, since each would link for seconds. `scripts/test` builds what it needs.
 
+mod access;
+mod adk;
 mod architecture;
 mod async_persist;
+mod bindings;
 mod cli;
 mod conformance;
 mod contract;
@@ -13,6 +16,7 @@ mod every_way;
 mod faults;
 mod grants;
 mod guards;
+mod guests;
 mod hooks;
 mod hostile;
 mod http;
@@ -34,5 +38,6 @@ mod summaries;
 mod summary_jobs;
 mod traces;
 mod trust;
+mod watch;
 mod windows;
 mod writers;

@@ -113,7 +113,13 @@ async fn new_projects_are_whole() {
     for (language, files) in [
         ("rust", &["Cargo.toml", "src/lib.rs", "README.md", "wit/types.wit"][..]),
         ("javascript", &["package.json", "README.md", "wit/types.wit"]),
-        ("python", &["README.md", "wit/types.wit"]),
+        ("typescript", &["package.json", "plugin.ts", "sessiond.js", "README.md", "wit/types.wit"]),
+        ("python", &["plugin.py", "README.md", "wit/types.wit"]),
+        ("c", &["Makefile", "hook.c", "bindings/before_append_plugin.h", "README.md"]),
+        ("cpp", &["Makefile", "hook.cpp", "bindings/wit.h", "wasi-stub.wat", "README.md"]),
+        ("go", &["go.mod", "runtime/go.mod", "wit_exports.go", "wasi-stub.wat", "README.md"]),
+        ("zig", &["Makefile", "hook.zig", "bindings/before_append_plugin.c", "README.md"]),
+        ("nim", &["Makefile", "hook.nim", "bindings/before_append_plugin.c", "README.md"]),
     ] {
         let name = format!("my-{language}-hook");
         let run = tokio::process::Command::new(program())

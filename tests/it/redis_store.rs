@@ -7,6 +7,7 @@ mod claims;
 mod concurrency;
 mod cost;
 mod deletion;
+mod edits;
 mod expiry;
 mod isolation;
 mod jobs;

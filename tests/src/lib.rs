@@ -17,6 +17,7 @@ pub mod redis_server;
 pub mod replay;
 pub mod scenario;
 pub mod siege;
+pub mod sse;
 pub mod start_up;
 pub mod throughput;
 pub mod wait;

@@ -44,6 +44,8 @@ pub enum Purpose {
     Track,
     /// Events are taken out of a session.
     Edit,
+    /// A session is watched.
+    Watch,
     /// The daemon tries a plugin at load.
     Trial,
 }
@@ -63,6 +65,7 @@ impl Purpose {
             Self::Summaries => "summaries",
             Self::Track => "track",
             Self::Edit => "edit",
+            Self::Watch => "watch",
             Self::Trial => "trial",
         }
     }

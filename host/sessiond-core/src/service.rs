@@ -13,6 +13,7 @@ mod queue;
 mod state;
 mod summarize;
 mod track;
+mod watch;
 
 pub use append::{AppendReply, ItemFate, ItemReply};
 pub use create::{Created, IfExists};
@@ -21,6 +22,7 @@ pub use get::EventPage;
 pub use import::{Fork, Imported, Screening};
 pub use queue::QueuedReply;
 pub use track::{TrackItem, TrackReply, TrackView};
+pub use watch::{Cursor, News, Notice, ResetReason, SessionWatch, UserNews, UserWatch};
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ mod error;
 pub mod lease;
 pub mod plugin;
 mod rules;
+pub mod watch;
 pub mod whole;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use self::edit::Edit;
 pub use self::error::StoreError;
 use self::lease::{Lease, LeaseRequest};
 pub use self::rules::{StoreRules, TtlRefresh};
+use self::watch::{Watch, Watched};
 use self::whole::{Origin, SessionTtl, TrackEvent, Whole};
 use crate::digest::{Digest, DigestKey};
 use crate::event::{Event, StoredEvent};
@@ -591,6 +593,14 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
         filter: &KeyFilter,
         cursor: Option<String>,
     ) -> Result<(Vec<SessionKey>, Option<String>), StoreError>;
+
+    /// Begins to watch: the watcher is told of what any daemon writes from now on, as long as
+    /// somebody waits for [`SessionStore::listen`].
+    fn watch(&self, what: Watched) -> Watch;
+
+    /// Brings watchers the news of what other daemons write, and never ends. What may have been
+    /// missed while the store could not be reached is told once it can be.
+    async fn listen(&self);
 
     /// Asks the store whether it is there.
     async fn ping(&self) -> Result<(), StoreError>;

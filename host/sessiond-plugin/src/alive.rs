@@ -11,6 +11,8 @@ impl Alive {
 
     /// An instance of a plugin, at work or idle.
     pub(crate) fn instance(name: &str) -> Self {
+        let started = "sessiond_plugin_instances_started_total";
+        metrics::counter!(started, "plugin" => name.to_owned()).increment(1);
         Self::begin(metrics::gauge!("sessiond_plugin_instances", "plugin" => name.to_owned()))
     }
 

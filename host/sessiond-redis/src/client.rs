@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::aio::PubSub;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::access::{Access, Place};
+use crate::access::{Access, Place, unreachable};
 use crate::config::{RedisConfig, Topology};
 use crate::directory::{Directory, Origin};
 use crate::error::{Error, has_code};
@@ -64,6 +65,25 @@ impl Client {
     /// All servers that serve keys, in the order of their addresses.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.directory.nodes()
+    }
+
+    /// A connection for what is published, to a server that gets to know of it: each does.
+    pub(crate) async fn subscriber(&self) -> Result<PubSub, Error> {
+        let until = Instant::now() + self.timeout;
+        self.directory.look(until).await?;
+        let nodes = self.nodes();
+        let good = nodes.iter().find(|node| !node.is_suspect()).or(nodes.first());
+        let address = good.ok_or(Error::NoNodes)?.address().clone();
+        let opened = self.access.client(&address);
+        let opened = opened.map_err(|source| unreachable(&address, source))?;
+        let subscriber = timeout_at(until, opened.get_async_pubsub()).await;
+        let subscriber = subscriber.unwrap_or_else(|_| Err(timed_out()));
+        subscriber.map_err(|source| unreachable(&address, source))
+    }
+
+    /// How long an operation may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether all servers answer.
@@ -236,6 +256,10 @@ impl Call<'_> {
     fn transfer<'c>(&self, commands: &'c [Cmd]) -> Transfer<'c> {
         Transfer { commands, until: self.until, timeout: self.client.timeout }
     }
+}
+
+fn timed_out() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 fn read<T: FromRedisValue>(answer: Option<Value>) -> Result<T, Error> {

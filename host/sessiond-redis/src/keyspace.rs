@@ -107,6 +107,11 @@ impl Keyspace {
         }
     }
 
+    /// A channel: what it is about is that sessions of some hashes were written.
+    pub(crate) fn channel(&self, number: u8) -> String {
+        format!("{}w:{number}", self.root)
+    }
+
     pub(crate) fn app(&self, app: &AppKey) -> AppKeys {
         let base = format!("{}{{{}}}:", self.root, escape(app.app()));
         AppKeys { state: format!("{base}a"), outboxes: format!("{base}o") }

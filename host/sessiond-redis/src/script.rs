@@ -17,6 +17,9 @@ pub(crate) struct Script {
     hash: String,
 }
 
+/// How many channels there are.
+pub(crate) const CHANNELS: u8 = 64;
+
 macro_rules! script {
     ($name:literal, $($part:literal),+) => {
         LazyLock::new(|| Script::new($name, concat!($(include_str!($part)),+)))
@@ -26,7 +29,14 @@ macro_rules! script {
 /// Scripts that write a session begin with what they have in common.
 macro_rules! session_script {
     ($name:literal, $($part:literal),+) => {
-        script!($name, "script/numbers.lua", "script/keep.lua", "script/session.lua", $($part),+)
+        script!(
+            $name,
+            "script/numbers.lua",
+            "script/tell.lua",
+            "script/keep.lua",
+            "script/session.lua",
+            $($part),+
+        )
     };
 }
 
@@ -50,7 +60,7 @@ pub(crate) static DELETE: LazyLock<Script> = session_script!("delete", "script/d
 pub(crate) static LIST: LazyLock<Script> =
     script!("list", "script/forget_expired.lua", "script/list.lua");
 pub(crate) static SUMMARY: LazyLock<Script> =
-    script!("summary", "script/numbers.lua", "script/summary.lua");
+    script!("summary", "script/numbers.lua", "script/tell.lua", "script/summary.lua");
 pub(crate) static CLAIM: LazyLock<Script> = script!("claim", "script/claim.lua");
 pub(crate) static UNCLAIM: LazyLock<Script> = script!("unclaim", "script/unclaim.lua");
 pub(crate) static JOB_PUT: LazyLock<Script> = script!("job_put", "script/job_put.lua");
@@ -94,6 +104,14 @@ impl Script {
         by_hash.arg(&self.hash).arg(keys.len()).arg(keys);
         ScriptCall { script: self, by_hash }
     }
+}
+
+/// The channel, of [`CHANNELS`], on which the scripts tell that the session of a hash was written.
+/// `tell.lua` finds it in the same way.
+pub(crate) fn channel(hash: &str) -> u8 {
+    let digest = redis::Script::new(hash).get_hash().to_owned();
+    let first = digest.get(..2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+    first.unwrap_or_default() % CHANNELS
 }
 
 /// A script with its keys and arguments.

@@ -8,6 +8,7 @@ mod edit;
 mod keys;
 mod lease;
 mod list;
+mod listen;
 mod outbox;
 mod plugin;
 mod read;
@@ -29,6 +30,7 @@ use sessiond_core::state::{StateDelta, StateMap};
 use sessiond_core::store::claim::{ClaimRequest, Claimed};
 use sessiond_core::store::edit::Edit;
 use sessiond_core::store::lease::{Lease, LeaseRequest};
+use sessiond_core::store::watch::{NoticeBoard, Watch, Watched};
 use sessiond_core::store::whole::{SessionTtl, Whole};
 use sessiond_core::store::{
     Appended, Condition, Edited, HistoryVersion, JournalMark, KeyFilter, NewEntry, NewTrackEvent,
@@ -57,6 +59,7 @@ pub struct RedisStore {
     client: Client,
     keyspace: Keyspace,
     terms: Terms,
+    board: Arc<NoticeBoard>,
 }
 
 /// The rules, as scripts take them. Zero milliseconds: no end.
@@ -89,7 +92,7 @@ impl RedisStore {
             ..config
         };
         let client = Client::open(config, Schema::new(keyspace.schema())).await?;
-        Ok(Self { client, keyspace, terms: Terms::new(&rules) })
+        Ok(Self { client, keyspace, terms: Terms::new(&rules), board: Arc::default() })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -331,6 +334,14 @@ impl SessionStore for RedisStore {
         cursor: Option<String>,
     ) -> Result<(Vec<SessionKey>, Option<String>), StoreError> {
         Ok(self.scan_keys(filter, cursor).await?)
+    }
+
+    fn watch(&self, what: Watched) -> Watch {
+        self.board.watch(what)
+    }
+
+    async fn listen(&self) {
+        self.listen_for_news().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

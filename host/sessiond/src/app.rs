@@ -20,10 +20,12 @@ use sessiond_plugin::adapter::Hooks;
 use sessiond_plugin::engine::PluginEngine;
 use sessiond_redis::{RedisQueue, RedisStore};
 use tokio::signal::unix::Signal;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, QueueKind, StoreConfig};
+use crate::door::Door;
 use crate::http::entrance::Entrance;
 use crate::http::server::{Listener, serve};
 use crate::http::{Api, admin_router, client_router};
@@ -110,10 +112,15 @@ impl App {
         let server = &self.config.server;
         let api = Api {
             service: self.service.clone(),
+            access: entrance.door().access.clone(),
             metrics: entrance.metrics().clone(),
             reloader: self.plugins.reloader.clone(),
             summaries: self.summaries.clone(),
             max_body: server.max_body,
+            adk: self.config.adk.base_path.clone(),
+            watchers: Arc::new(Semaphore::new(server.max_watchers)),
+            keep_alive: server.watch_keep_alive,
+            stop: stop.clone(),
             tasks: TaskTracker::new(),
         };
         self.own.set(vec![entrance.address()]);
@@ -129,7 +136,9 @@ impl App {
         let grace = server.grace_period;
         let background = TaskTracker::new();
         background.spawn(sweep(self.service.store().clone(), api.metrics.clone(), stop.clone()));
-        background.spawn(reload_at(hangup, self.plugins.reloader.clone(), stop.clone()));
+        background.spawn(listen(self.service.store().clone(), stop.clone()));
+        let (door, reloader) = (entrance.door().clone(), self.plugins.reloader.clone());
+        background.spawn(reload_at(hangup, door, reloader, stop.clone()));
         if let Some(reloader) = &self.plugins.reloader {
             background.spawn(reloader.clone().watch(stop.clone()));
         }
@@ -265,14 +274,20 @@ pub(crate) async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     })
 }
 
-/// Reloads plugins at SIGHUP. Without plugins the signal does nothing.
-async fn reload_at(mut hangup: Signal, reloader: Option<Arc<Reloader>>, stop: CancellationToken) {
+/// Reads tokens, the certificate and plugins again at SIGHUP.
+async fn reload_at(
+    mut hangup: Signal,
+    door: Door,
+    reloader: Option<Arc<Reloader>>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
             () = stop.cancelled() => return,
         }
-        tracing::info!("SIGHUP: plugins whose file has changed are reloaded");
+        tracing::info!("SIGHUP: tokens, the certificate and changed plugins are read again");
+        door.reload();
         if let Some(reloader) = &reloader {
             tokio::select! {
                 () = reloader.reload_all() => {}
@@ -289,6 +304,14 @@ async fn tidy(engine: Arc<PluginEngine>, stop: CancellationToken) {
             () = tokio::time::sleep(TIDY) => engine.tidy(),
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Brings watchers the news of what other daemons write.
+async fn listen(store: Arc<dyn SessionStore>, stop: CancellationToken) {
+    tokio::select! {
+        () = store.listen() => {}
+        () = stop.cancelled() => {}
     }
 }
 

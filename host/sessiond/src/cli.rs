@@ -42,6 +42,9 @@ pub enum Command {
     /// What is there already and equal is skipped, what differs is reported and left alone: after an
     /// interruption, run it again. The exit code is not 0 if anything could not be imported.
     Import(ImportArgs),
+    /// Make tokens for `server.tokens_file`.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Write and try plugins, and reload those of a daemon that runs.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -126,6 +129,30 @@ pub struct ImportTarget {
     /// Read and compare everything, and write nothing. No hook runs.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What is done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Print a new token, and the line for the tokens file. The token itself is kept nowhere.
+    New(NewTokenArgs),
+}
+
+/// What a new token may do.
+#[derive(Debug, Args)]
+pub struct NewTokenArgs {
+    /// Its name, which logs and plugins get to see.
+    pub name: String,
+    /// The apps: a name, or a pattern in which `*` stands for any text.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    pub app: String,
+    /// The users of these apps.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    pub user: String,
+    /// What it may do there: `read`, `append`, or `admin`, which is for the whole daemon. May be given
+    /// several times; without it: read and append.
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Vec<String>,
 }
 
 /// What authors of plugins do.
@@ -218,6 +245,18 @@ pub enum Language {
     Rust,
     /// JavaScript, with componentize-qjs.
     Javascript,
+    /// TypeScript, with componentize-qjs.
+    Typescript,
     /// Python, with componentize-py.
     Python,
+    /// C, with zig cc.
+    C,
+    /// C++23, with zig c++.
+    Cpp,
+    /// Go, with its own compiler.
+    Go,
+    /// Zig.
+    Zig,
+    /// Nim, with zig cc.
+    Nim,
 }

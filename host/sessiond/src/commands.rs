@@ -6,11 +6,12 @@ mod import;
 mod plugin;
 mod serve;
 mod socket;
+mod token;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, PluginCommand};
+use crate::cli::{Cli, Command, PluginCommand, TokenCommand};
 
 /// Does what the command line says.
 ///
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Check { config } => check::run(&config).await,
             Command::Export(args) => export::run(&args).await,
             Command::Import(args) => import::run(&args).await,
+            Command::Token(TokenCommand::New(args)) => token::run(&args),
             Command::Plugin(command) => match command {
                 PluginCommand::New { lang, name } => plugin::new::run(lang, &name),
                 PluginCommand::Check { file } => plugin::check::run(&file).await,

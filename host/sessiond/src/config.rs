@@ -2,6 +2,7 @@
 //!
 //! A key does what it says or is refused. Every error names the file, the line, the key and the fix.
 
+mod adk;
 mod cache;
 mod grants;
 mod limits;
@@ -14,8 +15,10 @@ mod server;
 mod session;
 mod summary;
 mod telemetry;
+mod tokens;
 mod trust;
 
+pub use adk::AdkConfig;
 pub use cache::{CacheFolder, PluginCacheConfig};
 pub use grants::GrantsConfig;
 pub use limits::Ceilings;
@@ -25,9 +28,10 @@ pub use plugins::{HookLists, PluginConfig};
 pub use reader::Located;
 pub(crate) use reader::Secret;
 pub use redis::StoreConfig;
-pub use server::ServerConfig;
+pub use server::{ServerConfig, TlsConfig};
 pub use summary::{QueueKind, SummaryConfig};
 pub use telemetry::{LogFormat, TelemetryConfig, TracesConfig};
+pub use tokens::read_tokens;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -41,6 +45,8 @@ use self::reader::Document;
 pub struct Config {
     /// Where the daemon listens, and what it accepts.
     pub server: ServerConfig,
+    /// The routes of ADK's own server.
+    pub adk: AdkConfig,
     /// Where sessions are kept.
     pub store: StoreConfig,
     /// The rules that hold for them.
@@ -78,8 +84,7 @@ impl Config {
     /// [`ConfigError`], with all problems of the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let message = format!("the file cannot be read: {error}");
-            ConfigError::new(path, vec![Problem { line: None, key: String::new(), message }])
+            ConfigError::whole(path, format!("the file cannot be read: {error}"))
         })?;
         Self::parse(path, &text)
     }
@@ -101,7 +106,8 @@ impl Config {
         let mut warnings = Vec::new();
         let config = {
             let root = document.root();
-            let server = server::read(root.section("server"));
+            let server = server::read(root.section("server"), &mut warnings);
+            let adk = adk::read(root.section("adk"));
             let (rules, key_prefix, max_event_size) = session::read(root.section("session"));
             let store = redis::read(root.section("redis"), key_prefix, &mut warnings);
             let in_memory = matches!(store, StoreConfig::Embedded);
@@ -123,6 +129,7 @@ impl Config {
             let (resolved, warnings) = Default::default();
             Self {
                 server,
+                adk,
                 store,
                 rules,
                 max_event_size,
@@ -195,6 +202,12 @@ impl ConfigError {
     /// Problems of a file.
     pub fn new(path: &Path, problems: Vec<Problem>) -> Self {
         Self { path: path.to_owned(), problems }
+    }
+
+    /// A problem with a file as a whole.
+    pub fn whole(path: &Path, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::new(path, vec![Problem { line: None, key: String::new(), message }])
     }
 
     /// A problem with one value of a file.

@@ -5,15 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod compiler;
 pub mod config;
+pub mod door;
 pub mod http;
 pub mod plugins;
 pub mod reload;
 pub mod telemetry;
+pub mod tls;
 
 mod export;
 mod import;

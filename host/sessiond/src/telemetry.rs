@@ -147,6 +147,10 @@ fn describe() {
         "sessiond_plugin_instances_ended_total",
         "Instances of a plugin that are used no more, by reason."
     );
+    describe_counter!(
+        "sessiond_plugin_instances_started_total",
+        "Instances of a plugin that were started: many a call mean that they retire early."
+    );
     describe_histogram!("sessiond_plugin_compile_seconds", "Time to compile a component.");
     describe_counter!("sessiond_model_calls_total", "Models asked by plugins, by outcome.");
     describe_counter!("sessiond_model_tokens_total", "Tokens that models counted, by plugin.");

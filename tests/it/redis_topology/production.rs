@@ -25,7 +25,10 @@ async fn the_guide_is_what_runs() {
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let redis = RedisSentinel::start_with(&options).await;
     let rule = guide.lines().find_map(|line| line.strip_prefix("    ACL SETUSER ")).unwrap();
-    let rule = rule.replace("~sd:", "~prod:sd:").replace("PASSWORD", "a-secret");
+    let rule = rule
+        .replace("~sd:", "~prod:sd:")
+        .replace("&sd:", "&prod:sd:")
+        .replace("PASSWORD", "a-secret");
     for server in redis.servers() {
         let _: () = server.ask(&format!("ACL SETUSER {rule}")).await;
     }

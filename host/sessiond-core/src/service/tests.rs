@@ -314,3 +314,49 @@ async fn a_session_is_created_though_a_get_hook_refuses_to_show_it() {
     assert_eq!(create(IfExists::Refuse).await.unwrap_err().code(), "session_exists");
     assert!(create(IfExists::Return).await.unwrap().existed);
 }
+
+/// What a watcher gets passes the get hooks: they see each step of it, and hide what they hide.
+#[tokio::test]
+async fn what_is_watched_passes_the_get_hooks() {
+    let (service, spy, key) = with_session().await;
+    let service = Arc::new(service);
+    append(&service, &key, &[("a", "1"), ("b", "2"), ("c", "3")]).await.unwrap();
+    spy.take();
+    let options = ReadOptions::new(Purpose::Watch, 10);
+    let begin = Cursor::parse(
+        &service
+            .list(&user(), 1, None)
+            .await
+            .map(|page| {
+                let (_, header) = &page.sessions[0];
+                format!("{}-0", header.generation)
+            })
+            .unwrap(),
+    );
+    let call = call(Purpose::Watch);
+    let mut watch = service.watch(call.clone(), key.clone(), begin, options.clone()).await.unwrap();
+    // The hook lets two through at once, so it goes in two steps.
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        for notice in watch.next(std::time::Duration::ZERO).await.unwrap() {
+            let News::Event(item) = notice.news else { panic!("{notice:?}") };
+            ids.push(item.event.event().id().to_owned());
+        }
+    }
+    assert_eq!(ids, ["a", "b", "c"]);
+    let looked = format!("get watch {}", Subject::Session(key.clone()));
+    assert_eq!(spy.take(), vec![looked; 3]);
+    let delta = StateDelta::set([
+        ("hidden".to_owned(), StateValue::Json("1".to_owned())),
+        ("shown".to_owned(), StateValue::Json("2".to_owned())),
+    ]);
+    service.change_session_state(&call, &key, Condition::default(), delta).await.unwrap();
+    let notices = watch.next(std::time::Duration::from_secs(5)).await.unwrap();
+    let [Notice { news: News::State(state), .. }] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    assert_eq!(state.keys().collect::<Vec<_>>(), ["shown"]);
+    let closed = crate::key::SessionKey::new("app", "closed", "s").unwrap();
+    let refused = service.watch(call, closed, None, options).await;
+    assert!(matches!(refused, Err(Error::Hook(_))), "{refused:?}");
+}

@@ -185,6 +185,10 @@ impl History<'_> {
         if first <= self.header.first_sequence {
             return Planned::Nothing;
         }
+        // What goes is counted.
+        if !self.whole {
+            return Planned::NeedsMore;
+        }
         Planned::Ready(Box::new(self.from(first)))
     }
 
@@ -200,6 +204,10 @@ impl History<'_> {
         let first = header.last_sequence + 1;
         if header.first_sequence >= first && self.summaries.is_empty() {
             return Planned::Nothing;
+        }
+        // What goes is counted.
+        if !self.whole {
+            return Planned::NeedsMore;
         }
         let stale_summaries = self.summaries.iter().map(|it| it.filter_key.clone()).collect();
         let nothing = Backlog::default();
@@ -255,8 +263,7 @@ impl History<'_> {
         self.whole || self.places.first().is_some_and(|place| place.sequence <= sequence + 1)
     }
 
-    /// Keeps what has this sequence or a later one. How many events go is known only if all were
-    /// read.
+    /// Keeps what has this sequence or a later one. How many events go is known if all were read.
     fn from(&self, first: u64) -> EditPlan {
         let header = self.header;
         let gone = self.places.iter().filter(|place| place.sequence < first);

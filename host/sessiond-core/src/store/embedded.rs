@@ -21,6 +21,7 @@ use super::claim::{ClaimRequest, Claimed};
 use super::edit::Edit;
 use super::lease::{Lease, LeaseRequest};
 use super::plugin::Bucket;
+use super::watch::{NoticeBoard, Watch, Watched};
 use super::whole::{SessionTtl, Whole};
 use super::{
     Appended, Condition, Edited, HistoryVersion, JournalMark, KeyFilter, MAX_TRACKS, NewEntry,
@@ -44,6 +45,7 @@ pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     digest_key: DigestKey,
     world: Mutex<World>,
+    board: Arc<NoticeBoard>,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +108,13 @@ impl EmbeddedStore {
 
     /// An empty store, with a clock that a test may move.
     pub fn with_clock(rules: StoreRules, clock: Arc<dyn Clock>) -> Self {
-        Self { rules, clock, digest_key: DigestKey::random(), world: Mutex::default() }
+        Self {
+            rules,
+            clock,
+            digest_key: DigestKey::random(),
+            world: Mutex::default(),
+            board: Arc::default(),
+        }
     }
 
     /// The world and the current time. A panic elsewhere leaves the world whole: every method
@@ -235,6 +243,7 @@ impl EmbeddedStore {
             }
         }
         world.list_again(key, before, updated_at);
+        self.board.tell(key, false);
         Ok(Appended { header, outcomes, given_up })
     }
 }
@@ -261,6 +270,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.put(key, record, &self.rules, now);
+        self.board.tell(key, false);
         Ok(Some(header))
     }
 
@@ -327,6 +337,7 @@ impl SessionStore for EmbeddedStore {
     async fn delete(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (mut world, _) = self.world();
         world.forget(key);
+        self.board.tell(key, true);
         Ok(())
     }
 
@@ -405,7 +416,9 @@ impl SessionStore for EmbeddedStore {
         claim: Option<Uuid>,
     ) -> Result<SummaryCommit, StoreError> {
         let (mut world, now) = self.world();
-        world.record_mut(key, now)?.put_summary(seen, summary, totals, claim)
+        let commit = world.record_mut(key, now)?.put_summary(seen, summary, totals, claim)?;
+        self.board.tell(key, false);
+        Ok(commit)
     }
 
     async fn claim_summary(
@@ -449,6 +462,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.list_again(key, before, updated_at);
+        self.board.tell(key, false);
         Ok(Edited { header, removed: plan.removed, popped: plan.popped })
     }
 
@@ -480,6 +494,7 @@ impl SessionStore for EmbeddedStore {
         record.touch(&self.rules, now);
         let header = record.header();
         world.put(key, record, &self.rules, now);
+        self.board.tell(key, false);
         Ok(Some(header))
     }
 
@@ -593,6 +608,15 @@ impl SessionStore for EmbeddedStore {
             all.filter(|key| filter.admits(key)).skip(skip).take(KEYS_AT_ONCE).collect();
         let next = (keys.len() == KEYS_AT_ONCE).then(|| (skip + KEYS_AT_ONCE).to_string());
         Ok((keys, next))
+    }
+
+    fn watch(&self, what: Watched) -> Watch {
+        self.board.watch(what)
+    }
+
+    async fn listen(&self) {
+        // Nobody else writes here.
+        std::future::pending().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

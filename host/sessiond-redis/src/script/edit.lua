@@ -49,4 +49,5 @@ end
 
 redis.call('ZADD', KEYS[6], string.format('%d', n[5]), ARGV[1])
 local left = keep_session(rare, ttl, ms, endless)
+tell('e', generation, n[2])
 return {'done', generation, numbers, ms, left}

@@ -49,4 +49,5 @@ end
 redis.call('ZADD', KEYS[6], string.format('%d', n[5]), ARGV[1])
 local left = keep_session(rare, ttl, ms, true)
 forget_expired(KEYS[6], KEYS[7], string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]), ms)
+tell('c', stamp, n[2])
 return {'done', stamp, numbers, ms, left}

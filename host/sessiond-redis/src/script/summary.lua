@@ -17,4 +17,5 @@ n[1] = n[1] + 1
 if ARGV[5] ~= '' then n[15], n[16], n[17] = struct.unpack('<ddd', ARGV[5]) end
 redis.call('HSET', KEYS[1], '#n', struct.pack(NUMBERS, unpack(n, 1, 17)),
   'm' .. ARGV[2], ARGV[4], 'b' .. ARGV[2], ARGV[3])
+tell('s', ARGV[1], n[2])
 return {'done'}

@@ -292,4 +292,5 @@ if fresh then
 end
 
 reply[2], reply[3] = generation, numbers
+if stores then tell(fresh and 'c' or 'a', generation, last) end
 return reply

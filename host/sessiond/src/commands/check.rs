@@ -7,6 +7,7 @@ use sessiond_plugin::plugin::Interface;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::door::Door;
 use crate::telemetry;
 
 pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
@@ -16,6 +17,7 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         text.push_str(&format!("\n# warning: {warning}\n"));
     }
+    Door::load(&config.server)?;
     let app = App::build(config, path).await?;
     let mut missing = 0;
     for plugin in app.plugins().reloader.iter().flat_map(|reloader| reloader.plugins()) {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::door::Door;
 use crate::http::entrance::Entrance;
 use crate::telemetry;
 
@@ -26,12 +27,13 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let door = Door::load(&config.server)?;
     let stop = stop_on_signal()?;
     // From here on it does not end the process.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = telemetry::start_metrics()?;
     // Whoever watches the process sees that it lives while plugins are compiled.
-    let entrance = Entrance::open(&config.server, metrics, stop.clone()).await?;
+    let entrance = Entrance::open(&config.server, door, metrics, stop.clone()).await?;
     tracing::info!(address = %entrance.address(), "starting");
     let app = tokio::select! {
         app = App::build(config, path.unwrap_or(Path::new("defaults"))) => app?,

@@ -16,10 +16,6 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use self::value::{Limit, Secret};
 use super::{ConfigError, Problem};
 
-/// Keys of which the design speaks and which this version does not have. They are refused like any
-/// other unknown key, with a word of their own.
-const LATER: [&str; 2] = ["server.tls", "server.tokens_file"];
-
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
@@ -175,6 +171,22 @@ impl<'d> Section<'d> {
         let names = outer.table.into_iter().flat_map(DeTable::keys);
         let names: Vec<String> = names.map(|name| name.get_ref().to_string()).collect();
         names.into_iter().map(|name| (name.clone(), outer.section(&name))).collect()
+    }
+
+    /// The tables of an array, each with its number from 1 as its name.
+    pub(crate) fn tables(&self, key: &str) -> Vec<Section<'d>> {
+        self.known.borrow_mut().push(key.to_owned());
+        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let items = entry.get_ref().as_array().into_iter().flatten();
+        let tables: Option<Vec<_>> = items.map(|item| item.get_ref().as_table()).collect();
+        if entry.get_ref().as_array().is_none() || tables.is_none() {
+            self.problem(key, "write an array of tables: [{ ... }, { ... }]");
+        }
+        let named = tables.unwrap_or_default().into_iter().zip(1..);
+        let section = |(table, number): (&'d DeTable<'d>, usize)| {
+            Section::new(self.document, format!("{}{key}.{number}.", self.prefix), Some(table))
+        };
+        named.map(section).collect()
     }
 
     /// A key read by a rule, or its default. The rule's error names the fix.
@@ -430,21 +442,10 @@ impl<'d> Section<'d> {
             if known.iter().any(|known| known == key) {
                 continue;
             }
-            let message = if is_later(&self.dotted(key)) {
-                "this version does not have this key yet: remove it".to_owned()
-            } else {
-                format!("there is no such key here; there are {}", known.join(", "))
-            };
+            let message = format!("there is no such key here; there are {}", known.join(", "));
             let line = Some(line_of(self.document.text, name.span().start));
             let at = Located { value: (), line, key: self.dotted(key) };
             self.document.problem(&at, message);
         }
     }
-}
-
-fn is_later(key: &str) -> bool {
-    LATER.iter().any(|later| {
-        let (mut parts, mut wanted) = (key.split('.'), later.split('.'));
-        wanted.by_ref().zip(parts.by_ref()).all(|(wanted, part)| wanted == "*" || wanted == part)
-    })
 }

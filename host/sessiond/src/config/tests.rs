@@ -31,12 +31,12 @@ fn every_problem_is_told_with_line_key_and_fix() {
          [server]\nlisten = \"0.0.0.0:80\"\nmax_body = 100\n[summary]\nworkers = -1\nmin_turns = \"4\"\n",
     );
     for wanted in [
-        "s.toml:1: sesion: there is no such key here; there are server, session, redis",
+        "s.toml:1: sesion: there is no such key here; there are server, adk, session, redis",
         "s.toml:4: session.ttl: write a duration above zero as text, like \"30m\", or \"none\"",
         "s.toml:5: session.event_limit: write a number from 1 to 10000000, or \"unlimited\"",
         "s.toml:6: session.evnt_limit: there is no such key",
         "s.toml:7: session.key_prefix: braces",
-        "s.toml:9: server.listen: the daemon has no tokens yet",
+        "s.toml:9: server.listen: without tokens the daemon listens on the loopback interface only",
         "s.toml:10: server.max_body: write a size as text",
         "s.toml:12: summary.workers: write a number from 1",
         "s.toml:13: summary.min_turns: write a number from 1",
@@ -44,20 +44,6 @@ fn every_problem_is_told_with_line_key_and_fix() {
         assert!(told.contains(wanted), "{wanted:?} is not in\n{told}");
     }
     assert!(problems("[session\n").starts_with("s.toml:1: this is not TOML"));
-}
-
-#[test]
-fn what_comes_later_is_refused_by_name() {
-    for (text, key) in [
-        ("[server]\ntls = \"x\"\n", "server.tls"),
-        ("[server]\ntokens_file = \"x\"\n", "server.tokens_file"),
-    ] {
-        let told = problems(text);
-        assert!(
-            told.contains(&format!("{key}: this version does not have this key yet")),
-            "{told}"
-        );
-    }
 }
 
 /// What jobs are for, and where they wait, is refused where it cannot be.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::fields::JsonBody;
+use super::gate::Caller;
 use super::params::Params;
 use super::problem::Problem;
 
@@ -38,6 +39,10 @@ pub(crate) struct Ask {
     /// What must hold for a write.
     pub(crate) condition: Condition,
     request_id: Arc<str>,
+    /// The last that a client that watches has seen.
+    pub(crate) last_event_id: Option<String>,
+    /// Who sent it.
+    pub(crate) caller: Caller,
     /// Whether a plugin sent it.
     hop: bool,
     /// The trace that the request belongs to, as W3C Trace Context has it.
@@ -48,7 +53,8 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn call(&self, purpose: Purpose) -> CallContext {
         let call = CallContext::new(purpose, self.request_id.clone());
-        CallContext { hop: self.hop, traceparent: self.traceparent.clone(), ..call }
+        let caller = self.caller.name().map(str::to_owned);
+        CallContext { hop: self.hop, traceparent: self.traceparent.clone(), caller, ..call }
     }
 
     fn name(&self, at: usize) -> &str {
@@ -70,6 +76,11 @@ impl Ask {
     /// The verb of the path, which this request takes.
     pub(crate) fn verb(&mut self) -> Option<String> {
         self.verb.take()
+    }
+
+    /// Whether the path has this verb, which this request takes then.
+    pub(crate) fn has_verb(&mut self, verb: &str) -> bool {
+        self.verb.take_if(|it| it == verb).is_some()
     }
 
     /// The last part of the path.
@@ -102,7 +113,7 @@ impl FromRequest<Api> for Ask {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let (names, verb) = names_of(parts.uri.path())?;
+        let (names, verb) = split_path(parts.uri.path())?;
         let params = Params::parse(parts.uri.query().unwrap_or_default())?;
         let condition =
             Condition { lease: lease_of(&parts.headers)?, ..condition_of(&parts.headers)? };
@@ -111,7 +122,21 @@ impl FromRequest<Api> for Ask {
         let request_id = request_id.unwrap_or_else(|| "".into());
         let hop = parts.headers.contains_key(HOP_HEADER);
         let traceparent = traceparent_of(&parts.headers);
-        Ok(Self { names, verb, params, condition, request_id, hop, traceparent, body })
+        let last_event_id = parts.headers.get("last-event-id");
+        let last_event_id = last_event_id.map(|id| id.to_str().unwrap_or_default().to_owned());
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+        Ok(Self {
+            names,
+            verb,
+            params,
+            condition,
+            request_id,
+            last_event_id,
+            caller,
+            hop,
+            traceparent,
+            body,
+        })
     }
 }
 
@@ -125,16 +150,19 @@ fn traceparent_of(headers: &HeaderMap) -> Option<Arc<str>> {
 }
 
 /// The parts of a path after `/v1/apps/`. The path is taken apart before it is decoded, so names
-/// may hold slashes; a colon in the last part that is not encoded begins a verb.
-fn names_of(path: &str) -> Result<(Vec<String>, Option<String>), Problem> {
-    let names = path.strip_prefix("/v1/apps/").unwrap_or_default();
+/// may hold slashes; a colon in the last part that is not encoded begins a verb. ADK's paths have none.
+pub(super) fn split_path(path: &str) -> Result<(Vec<String>, Option<String>), Problem> {
+    let ours = path.strip_prefix("/v1/apps/");
+    // What comes before is the operator's choice, and has no such part.
+    let adk = || path.split_once("/apps/").map(|(_, names)| names);
+    let names = ours.or_else(adk).unwrap_or_default();
     let last = names.rsplit('/').next().unwrap_or_default();
     let (names, verb) = match last.rsplit_once(':') {
-        Some((_, verb)) => {
+        Some((_, verb)) if ours.is_some() => {
             let end = names.len() - verb.len() - 1;
             (names.get(..end).unwrap_or_default(), Some(verb.to_owned()))
         }
-        None => (names, None),
+        _ => (names, None),
     };
     let decode = |name: &str| percent_decode_str(name).decode_utf8().map(|name| name.into_owned());
     let decoded: Result<Vec<String>, _> = names.split('/').map(decode).collect();
@@ -227,14 +255,16 @@ mod tests {
     /// R54, R95: names are any text, and a verb is not one.
     #[test]
     fn paths_are_taken_apart_before_they_are_decoded() {
-        let (names, verb) = names_of("/v1/apps/a%2Fb/users/%F0%9F%98%80/sessions/s%3A1").unwrap();
+        let (names, verb) = split_path("/v1/apps/a%2Fb/users/%F0%9F%98%80/sessions/s%3A1").unwrap();
         assert_eq!(names, ["a/b", "users", "😀", "sessions", "s:1"]);
         assert_eq!(verb, None);
-        assert_eq!(names_of("/v1/apps/a:b/state").unwrap().0, ["a:b", "state"]);
-        let (names, verb) = names_of("/v1/apps/a/users/u/sessions/s%3A:pop").unwrap();
+        assert_eq!(split_path("/v1/apps/a:b/state").unwrap().0, ["a:b", "state"]);
+        let (names, verb) = split_path("/v1/apps/a/users/u/sessions/s%3A:pop").unwrap();
         assert_eq!(names, ["a", "users", "u", "sessions", "s:"]);
         assert_eq!(verb.as_deref(), Some("pop"));
-        assert!(names_of("/v1/apps/%ff").is_err());
+        let (names, verb) = split_path("/adk/apps/a/users/u/sessions/s:1").unwrap();
+        assert_eq!((names.last().map(String::as_str), verb), (Some("s:1"), None));
+        assert!(split_path("/v1/apps/%ff").is_err());
     }
 
     #[test]

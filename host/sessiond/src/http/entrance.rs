@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -20,8 +20,10 @@ use tokio_util::task::TaskTracker;
 
 use super::problem::Problem;
 use super::server::{Listener, serve};
-use super::{guard, operations};
+use super::{gate, guard, operations};
+use crate::access::Access;
 use crate::config::ServerConfig;
+use crate::door::Door;
 
 /// What is behind the door, once there is something.
 type Inside = Arc<OnceLock<Router>>;
@@ -30,6 +32,7 @@ type Inside = Arc<OnceLock<Router>>;
 #[derive(Debug)]
 pub struct Entrance {
     address: SocketAddr,
+    door: Door,
     metrics: PrometheusHandle,
     inside: Inside,
     served: JoinHandle<bool>,
@@ -42,22 +45,29 @@ impl Entrance {
     /// When it cannot listen.
     pub async fn open(
         server: &ServerConfig,
+        door: Door,
         metrics: PrometheusHandle,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let (listener, address) = Listener::tcp(server.listen)
+        let tls = door.certificate.as_ref().map(|it| it.acceptor()).transpose()?;
+        let (listener, address) = Listener::tcp(server.listen, tls)
             .await
             .with_context(|| format!("cannot listen on {} (server.listen)", server.listen))?;
         let inside = Inside::default();
-        let early = early_router(metrics.clone());
+        let early = early_router(metrics.clone(), door.access.clone());
         let router = Router::new().fallback(pass).with_state((inside.clone(), early));
         let served = TaskTracker::new().spawn(serve(listener, router, stop, server.grace_period));
-        Ok(Self { address, metrics, inside, served })
+        Ok(Self { address, door, metrics, inside, served })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What guards it.
+    pub fn door(&self) -> &Door {
+        &self.door
     }
 
     /// What was counted.
@@ -85,13 +95,13 @@ async fn pass(State((inside, early)): State<(Inside, Router)>, request: Request)
     }
 }
 
-fn early_router(metrics: PrometheusHandle) -> Router {
+fn early_router(metrics: PrometheusHandle, access: Arc<Access>) -> Router {
     let counted = move || std::future::ready(operations::metrics_text(&metrics));
     let router = Router::new()
         .route("/healthz", get(operations::health))
         .route("/metrics", get(counted))
         .fallback(starting);
-    router.layer(from_fn(guard::local_only)).layer(from_fn(guard::observe))
+    router.layer(from_fn_with_state(access, gate::admit)).layer(from_fn(guard::observe))
 }
 
 async fn starting() -> Response {

@@ -26,6 +26,13 @@ pub(crate) struct Problem {
     retry_after: Option<u64>,
 }
 
+/// What a problem says, for those who say it in another way.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
 /// The cause of a problem, on its way to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
@@ -79,13 +86,8 @@ impl Problem {
         self
     }
 
-    fn retry_later(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// It as JSON.
+    pub(crate) fn to_json(&self) -> String {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let object = ObjectText::default()
             .string("title", title)
@@ -94,14 +96,31 @@ impl IntoResponse for Problem {
             .string("detail", &self.detail);
         let object =
             self.members.iter().fold(object, |object, (name, json)| object.raw(name, json));
+        object.end()
+    }
+
+    fn retry_later(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let text = self.to_json();
         let retry = self.retry_later();
-        let mut response = (self.status, object.end()).into_response();
+        let mut response = (self.status, text).into_response();
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if retry {
             let seconds = HeaderValue::from(self.retry_after.unwrap_or(1).max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        let told = Told { code: self.code, detail: self.detail };
+        response.extensions_mut().insert(told);
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));
         }

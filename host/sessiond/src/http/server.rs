@@ -11,23 +11,25 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long a client may take to send the head of a request, idle time between two included.
 const HEAD_TIME: Duration = Duration::from_secs(75);
+/// How long a client may take to agree on encryption.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The most connections at a time. More wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
 /// How long to wait when the machine has no more sockets.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where connections come from.
-#[derive(Debug)]
 pub enum Listener {
-    /// The network.
-    Tcp(TcpListener),
+    /// The network, encrypted or not.
+    Tcp(TcpListener, Option<TlsAcceptor>),
     /// A socket in the file system.
     Unix(UnixListener),
 }
@@ -37,10 +39,13 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use, or not of this machine.
-    pub async fn tcp(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+    pub async fn tcp(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<(Self, SocketAddr)> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok((Self::Tcp(listener), address))
+        Ok((Self::Tcp(listener, tls), address))
     }
 
     /// Listens on a socket that only this user can open. One that an earlier daemon left is
@@ -68,14 +73,17 @@ impl Listener {
         Ok(Self::Unix(listener))
     }
 
-    async fn accept(&self) -> io::Result<Connection> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, tls) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok(match tls {
+                    Some(tls) => Accepted::Encrypted(Box::new(tls.accept(stream))),
+                    None => Accepted::Plain(Box::new(stream)),
+                })
             }
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Accepted::Plain(Box::new(listener.accept().await?.0))),
         }
     }
 }
@@ -83,6 +91,25 @@ impl Listener {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 type Connection = Box<dyn Stream>;
+
+/// A connection that has come, and may have to be made secure yet.
+enum Accepted {
+    Plain(Connection),
+    Encrypted(Box<tokio_rustls::Accept<TcpStream>>),
+}
+
+impl Accepted {
+    /// The connection, once it can be used.
+    async fn ready(self) -> io::Result<Connection> {
+        match self {
+            Self::Plain(stream) => Ok(stream),
+            Self::Encrypted(accept) => {
+                let accepted = tokio::time::timeout(HANDSHAKE_TIME, accept).await;
+                Ok(Box::new(accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??))
+            }
+        }
+    }
+}
 
 /// Serves until `stop`, then lets requests that have begun go on for the grace period. Returns
 /// whether all of them ended in time.
@@ -121,7 +148,7 @@ pub async fn serve(
 async fn next(
     listener: &Listener,
     places: &Arc<Semaphore>,
-) -> Option<(Connection, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Accepted, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok(stream) => Some((stream, place)),
@@ -133,7 +160,14 @@ async fn next(
     }
 }
 
-async fn connection(stream: Connection, router: Router, stop: CancellationToken) {
+async fn connection(accepted: Accepted, router: Router, stop: CancellationToken) {
+    let stream = match accepted.ready().await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "a connection could not be made secure");
+            return;
+        }
+    };
     let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);

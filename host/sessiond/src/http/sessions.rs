@@ -20,6 +20,7 @@ use super::Api;
 use super::ask::{Ask, unknown_verb};
 use super::problem::Problem;
 use super::reply::{json, tagged};
+use super::watch;
 
 /// How many events a read shows, if it does not say.
 const DEFAULT_EVENTS: u32 = 1_000;
@@ -134,12 +135,15 @@ pub(super) async fn batch_get(State(api): State<Api>, mut ask: Ask) -> Result<Re
     Ok(json(StatusCode::OK, text))
 }
 
-fn page_token(text: &str) -> Option<PageToken> {
+pub(super) fn page_token(text: &str) -> Option<PageToken> {
     let (generation, updated) = text.split_once('-')?;
     Some(PageToken { generation: generation.parse().ok()?, updated: updated.parse().ok()? })
 }
 
 pub(super) async fn read(State(api): State<Api>, mut ask: Ask) -> Result<Response, Problem> {
+    if ask.has_verb("watch") {
+        return watch::session(api, ask).await;
+    }
     let key = ask.session()?;
     let (options, max_bytes) = read_options(&mut ask)?;
     let call = ask.call(Purpose::Session);

@@ -15,15 +15,14 @@ use sessiond_core::view::ViewItem;
 use sessiond_core::view::json::{ObjectText, array_text, header_json};
 use uuid::Uuid;
 
-use super::Api;
 use super::ask::{Ask, unknown_verb};
 use super::fields::{Fields, JsonBody};
 use super::problem::Problem;
 use super::reply::{json, tagged};
 use super::sessions::created_json;
+use super::{Api, VERBS};
+use crate::access::Scope;
 
-/// The verbs, for the description.
-pub(super) const VERBS: [&str; 7] = ["pop", "trim", "clear", "rewind", "fork", "lease", "release"];
 /// The longest lease.
 const MAX_LEASE: Duration = Duration::from_secs(24 * 3_600);
 
@@ -49,7 +48,9 @@ pub(super) async fn run(State(api): State<Api>, mut ask: Ask) -> Result<Response
         Some("lease") => lease(&api, ask, fields).await,
         Some("release") => release(&api, ask, fields).await,
         Some(verb) => {
-            let known = VERBS.join(", ");
+            let known: Vec<_> =
+                VERBS.iter().filter(|it| it.method == "post").map(|it| it.name).collect();
+            let known = known.join(", ");
             Err(unknown_verb(verb).saying(format!(
                 "the verb {verb:?} is none of {known}: encode a colon in a name as %3A"
             )))
@@ -111,6 +112,9 @@ async fn fork(api: &Api, mut ask: Ask, fields: Fields<'_>) -> Result<Response, P
     fields.finish()?;
     let (key, call) = (ask.session()?, ask.call(Purpose::Fork));
     ask.no_params()?;
+    if let Some(user) = &fork.user {
+        ask.caller.check(&ask.app()?.user(user.as_str())?, Scope::Append)?;
+    }
     let forked = api.service.fork(&call, &key, fork).await?;
     Ok(tagged(StatusCode::CREATED, &forked.header, created_json(&forked)))
 }

@@ -8,9 +8,7 @@ use include_dir::{Dir, include_dir};
 
 use crate::cli::Language;
 
-static RUST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/rust");
-static JAVASCRIPT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/javascript");
-static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/python");
+static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// The end of the names of files that would upset tools in our own tree.
 const TEMPLATE: &str = ".tmpl";
@@ -19,12 +17,10 @@ pub(in crate::commands) fn run(language: Language, name: &str) -> anyhow::Result
     check_name(name)?;
     let folder = Path::new(name);
     anyhow::ensure!(!folder.exists(), "{name} is there already: choose another name, or remove it");
-    let template = match language {
-        Language::Rust => &RUST,
-        Language::Javascript => &JAVASCRIPT,
-        Language::Python => &PYTHON,
-    };
-    write(template, folder, name)?;
+    for (part, place) in parts(language) {
+        let part = TEMPLATES.get_dir(part).with_context(|| format!("no template {part}"))?;
+        write(part, part, &folder.join(place), name)?;
+    }
     super::wit::write(&folder.join("wit"))?;
     crate::commands::print(&format!(
         "The project is in {name}/. {name}/README.md says how to build it.\n"
@@ -32,7 +28,22 @@ pub(in crate::commands) fn run(language: Language, name: &str) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Names become names of packages in three languages.
+/// The folders that a project is made of, and where in it they go.
+fn parts(language: Language) -> &'static [(&'static str, &'static str)] {
+    match language {
+        Language::Rust => &[("rust", "")],
+        Language::Javascript => &[("javascript", ""), ("bindings/javascript", "")],
+        Language::Typescript => &[("typescript", ""), ("bindings/javascript", "")],
+        Language::Python => &[("python", "")],
+        Language::C => &[("c", ""), ("bindings/c", "bindings")],
+        Language::Cpp => &[("cpp", ""), ("bindings/wasi", "")],
+        Language::Go => &[("go", ""), ("bindings/go", "runtime"), ("bindings/wasi", "")],
+        Language::Zig => &[("zig", ""), ("bindings/c", "bindings")],
+        Language::Nim => &[("nim", ""), ("bindings/c", "bindings"), ("bindings/wasi", "")],
+    }
+}
+
+/// Names become names of packages.
 fn check_name(name: &str) -> anyhow::Result<()> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
     let plain =
@@ -44,9 +55,10 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(template: &Dir<'_>, folder: &Path, name: &str) -> anyhow::Result<()> {
-    for file in template.files() {
-        let path = file.path().to_string_lossy();
+/// Writes what is in a folder of a template, whose paths begin at that of `root`.
+fn write(dir: &Dir<'_>, root: &Dir<'_>, folder: &Path, name: &str) -> anyhow::Result<()> {
+    for file in dir.files() {
+        let path = file.path().strip_prefix(root.path())?.to_string_lossy();
         let path = folder.join(path.strip_suffix(TEMPLATE).unwrap_or(&path));
         let text = file.contents_utf8().context("a template is not text")?;
         let text =
@@ -56,5 +68,5 @@ fn write(template: &Dir<'_>, folder: &Path, name: &str) -> anyhow::Result<()> {
         }
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    template.dirs().try_for_each(|dir| write(dir, folder, name))
+    dir.dirs().try_for_each(|dir| write(dir, root, folder, name))
 }
