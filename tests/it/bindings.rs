@@ -53,7 +53,7 @@ fn generate(folder: &Path, world: &str, generator: Generator) -> BTreeMap<String
     };
     generator.generate(&mut resolve, world, &mut files).unwrap();
     let files = files.iter().filter(|(name, _)| !name.ends_with(".o") && *name != "go.mod");
-    let text = |bytes: &[u8]| mended(&String::from_utf8(bytes.to_vec()).unwrap());
+    let text = |bytes: &[u8]| mended(std::str::from_utf8(bytes).unwrap());
     files.map(|(name, bytes)| (name.to_owned(), text(bytes))).collect()
 }
 

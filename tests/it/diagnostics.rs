@@ -4,6 +4,7 @@ use sessiond_tests::client::Client;
 use sessiond_tests::daemon::Daemon;
 use sessiond_tests::wait::eventually;
 use sessiond_tests::wat;
+use tokio::task::JoinSet;
 
 const SESSIONS: &str = "/v1/apps/shop/users/ann/sessions";
 const EVENT: &str = r#"{"role":"user","content":"x"}"#;
@@ -53,20 +54,21 @@ async fn outcomes_add_up_to_calls() {
         let metrics = client.get("/metrics").await.text;
         (sum(&metrics, "sessiond_plugin_running", "\"spin\"") == 1).then_some(())
     };
-    let first = tokio::spawn({
+    let mut calls = JoinSet::new();
+    calls.spawn({
         let client = client.clone();
         async move { append(&client).await }
     });
     eventually("a guest spins", spinning).await;
     // While one spins there is no place for another.
     assert_eq!(append(&client).await, 422);
-    assert_eq!(first.await.unwrap(), 422);
-    let leaving = tokio::spawn({
+    assert_eq!(calls.join_next().await.unwrap().unwrap(), 422);
+    calls.spawn({
         let client = Client::new(client.base());
         async move { append(&client).await }
     });
     eventually("a guest spins", spinning).await;
-    leaving.abort();
+    calls.abort_all();
     let all = async || {
         let metrics = client.get("/metrics").await.text;
         (sum(&metrics, "sessiond_plugin_calls_total", "outcome=\"gone\"") == 1).then_some(metrics)

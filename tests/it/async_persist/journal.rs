@@ -27,11 +27,11 @@ async fn kill_9_in_an_outage_loses_nothing() {
     let mut daemon = Daemon::start(&config(&redis, &more)).await;
     let client = daemon.client();
     let mut wanted = vec![Vec::new(); 5];
-    for session in 0..wanted.len() {
+    for (session, wanted) in wanted.iter_mut().enumerate() {
         create(&client, &format!("s{session}")).await;
         say(&client, &format!("s{session}"), "first").await.expect(202);
-        wanted[session].push("first".to_owned());
-        assert_eq!(ids(&client, &format!("s{session}")).await, wanted[session]);
+        wanted.push("first".to_owned());
+        assert_eq!(ids(&client, &format!("s{session}")).await, *wanted);
     }
     redis.freeze();
     for number in 0..60 {
