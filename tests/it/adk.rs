@@ -72,7 +72,8 @@ async fn a_session_is_as_adks_own_server_has_it() {
     };
     assert_eq!(read("numRecentEvents=0").await, 0);
     assert_eq!(read("numRecentEvents=1").await, 1);
-    assert_eq!(read("afterTimestamp=1795590559.664356").await, 1);
+    assert_eq!(read("afterTimestamp=1795590559.664356").await, 2);
+    assert_eq!(read("afterTimestamp=1795590559.664357").await, 1);
     assert_eq!(read("afterTimestamp=0").await, 2);
 
     client.post(&format!("{SESSIONS}/___eval___session___1"), "").await.expect(200);

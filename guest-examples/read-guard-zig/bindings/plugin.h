@@ -472,10 +472,10 @@ extern void sessiond_plugin_log_log(sessiond_plugin_log_level_t level, plugin_st
 // Who asks, as the daemon authenticated it. None while the daemon has no tokens.
 extern bool sessiond_plugin_call_caller(plugin_string_t *ret);
 // What for: `append`, `create`, `state`, `summary`, `track`, `import`, `fork` on the way in;
-// `session`, `events`, `state`, `summaries`, `track`, `edit` (of events that are taken out) on the
-// way out. In a `fork` events are as they are stored, so a plugin that encrypts has seen them
-// before. `trial` when the daemon tries a plugin at load, with a made-up
-// session and no grants. Others may come.
+// `session`, `events`, `state`, `summaries`, `track`, `edit` (of events that are taken out),
+// `watch` on the way out. In a `fork` events are as they are stored, so a plugin that encrypts has
+// seen them before. `trial` when the daemon tries a plugin at load, with a made-up session and no
+// grants. Others may come.
 extern void sessiond_plugin_call_purpose(plugin_string_t *ret);
 // The id of the client's request, as in the daemon's log and in its answer.
 extern void sessiond_plugin_call_request_id(plugin_string_t *ret);

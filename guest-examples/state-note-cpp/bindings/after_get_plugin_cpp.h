@@ -339,10 +339,10 @@ namespace sessiond {
       /// Who asks, as the daemon authenticated it. None while the daemon has no tokens.
       std::optional<wit::string> Caller();
       /// What for: `append`, `create`, `state`, `summary`, `track`, `import`, `fork` on the way in;
-      /// `session`, `events`, `state`, `summaries`, `track`, `edit` (of events that are taken out) on the
-      /// way out. In a `fork` events are as they are stored, so a plugin that encrypts has seen them
-      /// before. `trial` when the daemon tries a plugin at load, with a made-up
-      /// session and no grants. Others may come.
+      /// `session`, `events`, `state`, `summaries`, `track`, `edit` (of events that are taken out),
+      /// `watch` on the way out. In a `fork` events are as they are stored, so a plugin that encrypts has
+      /// seen them before. `trial` when the daemon tries a plugin at load, with a made-up session and no
+      /// grants. Others may come.
       wit::string Purpose();
       /// The id of the client's request, as in the daemon's log and in its answer.
       wit::string RequestId();

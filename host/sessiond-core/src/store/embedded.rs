@@ -6,8 +6,8 @@
 mod plugin;
 mod record;
 mod track;
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::record::Record;
+use self::world::{Values, World};
 use super::claim::{ClaimRequest, Claimed};
 use super::edit::Edit;
 use super::lease::{Lease, LeaseRequest};
-use super::plugin::Bucket;
 use super::watch::{NoticeBoard, Watch, Watched};
 use super::whole::{SessionTtl, Whole};
 use super::{
@@ -46,49 +46,6 @@ pub struct EmbeddedStore {
     digest_key: DigestKey,
     world: Mutex<World>,
     board: Arc<NoticeBoard>,
-}
-
-#[derive(Debug, Default)]
-struct World {
-    apps: HashMap<AppKey, Values>,
-    users: BTreeMap<UserKey, User>,
-    /// What plugins keep.
-    plugins: BTreeMap<Bucket, plugin::Values>,
-    /// The last generation and the last time of an update that were given out: neither comes again.
-    last_generation: u64,
-    last_update: i64,
-}
-
-#[derive(Debug, Default)]
-struct User {
-    state: Values,
-    sessions: BTreeMap<String, Record>,
-    by_update: BTreeSet<(Time, String)>,
-}
-
-/// The state of an app or a user, which expires as a whole.
-#[derive(Debug, Default)]
-struct Values {
-    map: StateMap,
-    expires_at: Option<Time>,
-}
-
-impl Values {
-    fn current(&self, now: Time) -> StateMap {
-        if is_over(self.expires_at, now) { StateMap::new() } else { self.map.clone() }
-    }
-
-    fn change(&mut self, delta: &StateDelta, scope: Scope, ttl: Option<Duration>, now: Time) {
-        if is_over(self.expires_at, now) {
-            self.map.clear();
-        }
-        delta.apply(scope, &mut self.map);
-        self.expires_at = deadline(ttl, now);
-    }
-
-    fn touch(&mut self, ttl: Option<Duration>, now: Time) {
-        self.change(&StateDelta::default(), Scope::Session, ttl, now);
-    }
 }
 
 fn is_over(expires_at: Option<Time>, now: Time) -> bool {
@@ -122,92 +79,6 @@ impl EmbeddedStore {
     fn world(&self) -> (MutexGuard<'_, World>, Time) {
         let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         (world, self.clock.now())
-    }
-}
-
-impl World {
-    /// A time of update later than all before it.
-    fn update_time(&mut self, now: Time) -> Time {
-        self.last_update = now.micros().max(self.last_update + 1);
-        Time::from_micros(self.last_update)
-    }
-
-    fn next_generation(&mut self, now: Time) -> u64 {
-        let from_clock = u64::try_from(now.millis()).unwrap_or_default() << 10;
-        self.last_generation = from_clock.max(self.last_generation + 1);
-        self.last_generation
-    }
-
-    fn record(&self, key: &SessionKey, now: Time) -> Result<&Record, StoreError> {
-        let user = self.users.get(key.user_key());
-        let record = user.and_then(|user| user.sessions.get(key.session()));
-        record.filter(|record| !is_over(record.expires_at, now)).ok_or(StoreError::NotFound)
-    }
-
-    fn record_mut(&mut self, key: &SessionKey, now: Time) -> Result<&mut Record, StoreError> {
-        let user = self.users.get_mut(key.user_key());
-        let record = user.and_then(|user| user.sessions.get_mut(key.session()));
-        record.filter(|record| !is_over(record.expires_at, now)).ok_or(StoreError::NotFound)
-    }
-
-    fn user_state(&self, user: &UserKey, now: Time) -> StateMap {
-        self.users.get(user).map(|user| user.state.current(now)).unwrap_or_default()
-    }
-
-    fn app_state(&self, app: &AppKey, now: Time) -> StateMap {
-        self.apps.get(app).map(|values| values.current(now)).unwrap_or_default()
-    }
-
-    fn change_shared(
-        &mut self,
-        key: &SessionKey,
-        delta: &StateDelta,
-        rules: &StoreRules,
-        now: Time,
-    ) {
-        if delta.of(Scope::User).next().is_some() {
-            let user = self.users.entry(key.user_key().clone()).or_default();
-            user.state.change(delta, Scope::User, rules.user_state_ttl, now);
-        }
-        if delta.of(Scope::App).next().is_some() {
-            let app = self.apps.entry(key.app_key().clone()).or_default();
-            app.change(delta, Scope::App, rules.app_state_ttl, now);
-        }
-    }
-
-    /// A generation and a time for a new session. None: there is one.
-    fn begin(&mut self, key: &SessionKey, now: Time) -> Option<(u64, Time)> {
-        if self.record(key, now).is_ok() {
-            return None;
-        }
-        self.forget(key);
-        Some((self.next_generation(now), self.update_time(now)))
-    }
-
-    /// Puts a new session there, which begins the time of its user's and app's state anew.
-    fn put(&mut self, key: &SessionKey, record: Record, rules: &StoreRules, now: Time) {
-        let app = self.apps.entry(key.app_key().clone()).or_default();
-        app.touch(rules.app_state_ttl, now);
-        let user = self.users.entry(key.user_key().clone()).or_default();
-        user.state.touch(rules.user_state_ttl, now);
-        user.by_update.insert((record.updated_at, key.session().to_owned()));
-        user.sessions.insert(key.session().to_owned(), record);
-    }
-
-    /// Moves a session in its user's list, after an update.
-    fn list_again(&mut self, key: &SessionKey, before: Time, updated_at: Time) {
-        if let Some(user) = self.users.get_mut(key.user_key()) {
-            user.by_update.remove(&(before, key.session().to_owned()));
-            user.by_update.insert((updated_at, key.session().to_owned()));
-        }
-    }
-
-    fn forget(&mut self, key: &SessionKey) {
-        if let Some(user) = self.users.get_mut(key.user_key())
-            && let Some(record) = user.sessions.remove(key.session())
-        {
-            user.by_update.remove(&(record.updated_at, key.session().to_owned()));
-        }
     }
 }
 

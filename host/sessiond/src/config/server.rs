@@ -53,31 +53,31 @@ pub(super) fn read(section: Section<'_>, warnings: &mut Vec<String>) -> ServerCo
     });
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let tokens = read_source(&section);
-    let tls = read_tls(section.section("tls"));
-    if !listen.ip().is_loopback() {
-        if matches!(tokens, TokenSource::None) {
-            let message = "without tokens the daemon listens on the loopback interface only: write \
-                           127.0.0.1 or [::1], or set server.tokens_file";
-            section.problem("listen", message);
-        } else if tls.is_none() {
-            let message = "server.listen is not on the loopback interface, and without server.tls \
-                           tokens go there in the clear";
-            warnings.push(message.to_owned());
-        }
-    }
     let admin_socket = section.text("admin_socket");
     let document = section.document();
     let config = ServerConfig {
         listen,
         tokens,
-        tls,
         admin_socket: admin_socket.map(|path| document.relative(path.reveal())),
         grace_period: section.duration("grace_period", GRACE_PERIOD),
         max_body: section.size("max_body", MAX_BODY, 1 << 30),
         max_batch: size(section.count("max_batch", MAX_BATCH, 10_000)),
         max_watchers: size(section.count("max_watchers", MAX_WATCHERS, 4_000)),
         watch_keep_alive: section.duration("watch_keep_alive", WATCH_KEEP_ALIVE),
+        // A table within this one: shown after the keys, or those would belong to it.
+        tls: read_tls(section.section("tls")),
     };
+    if !config.listen.ip().is_loopback() {
+        if matches!(config.tokens, TokenSource::None) {
+            let message = "without tokens the daemon listens on the loopback interface only: write \
+                           127.0.0.1 or [::1], or set server.tokens_file";
+            section.problem("listen", message);
+        } else if config.tls.is_none() {
+            let message = "server.listen is not on the loopback interface, and without server.tls \
+                           tokens go there in the clear";
+            warnings.push(message.to_owned());
+        }
+    }
     section.finish();
     config
 }

@@ -59,6 +59,9 @@ pub(super) fn read(section: Section<'_>) -> TelemetryConfig {
 fn read_traces(section: Section<'_>) -> Option<TracesConfig> {
     const FORM: &str =
         "write the collector's address for traces, like \"http://127.0.0.1:4318/v1/traces\"";
+    if !section.is_there() {
+        return None;
+    }
     let endpoint = section.address("endpoint");
     let sample_ratio = section.ratio("sample_ratio", 1.0);
     let name = |text: &str| Ok(text.to_owned());
@@ -75,7 +78,7 @@ fn read_traces(section: Section<'_>) -> Option<TracesConfig> {
             && url.authority().is_some_and(|it| !it.as_str().contains('@'))
     };
     let parsed = parsed.filter(good);
-    if section.is_there() && parsed.is_none() {
+    if parsed.is_none() {
         section.problem("endpoint", FORM);
     }
     section.finish();

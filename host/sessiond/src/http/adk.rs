@@ -18,7 +18,7 @@ use sessiond_core::key::{SessionKey, UserKey};
 use sessiond_core::read::ReadOptions;
 use sessiond_core::service::{IfExists, ItemFate};
 use sessiond_core::state::{StateDelta, StateMap};
-use sessiond_core::store::{Condition, SessionHeader, StoreError};
+use sessiond_core::store::{Condition, PageToken, SessionHeader, SessionPage, StoreError};
 use sessiond_core::time::Time;
 use sessiond_core::view::SessionView;
 use sessiond_core::view::json::{ObjectText, array_text, state_json};
@@ -33,6 +33,8 @@ use super::sessions::{page_token, state_delta};
 
 /// How many sessions a list has, if it does not say, and how many it may have.
 const DEFAULT_SESSIONS: usize = 1_000;
+/// How many pages are read for one.
+const MAX_PAGES: usize = 16;
 /// Sessions of ADK's evaluations, which its server does not list.
 const HIDDEN: [&str; 2] = ["adk-eval-session-", "___eval___session___"];
 
@@ -134,12 +136,9 @@ pub(super) async fn list(State(api): State<Api>, mut ask: Ask) -> Result<Respons
     let after = ask.params.parsed("pageToken", "the tokens that this daemon gives", page_token)?;
     let call = ask.call(Purpose::State);
     ask.no_params()?;
-    let page = api.service.list(&user, size, after).await?;
+    let page = shown_page(&api, &user, size, after).await?;
     let mut sessions = Vec::new();
     for (name, header) in page.sessions.iter().rev() {
-        if HIDDEN.iter().any(|prefix| name.starts_with(prefix)) {
-            continue;
-        }
         let key = user.session(name.clone())?;
         match api.service.session_state(&call, &key).await {
             Ok(view) => {
@@ -157,6 +156,26 @@ pub(super) async fn list(State(api): State<Api>, mut ask: Ask) -> Result<Respons
         set_header(&mut response, "x-next-page-token", &next);
     }
     Ok(response)
+}
+
+/// A page without the sessions that are hidden. Pages of nothing else are passed over, up to
+/// [`MAX_PAGES`]: a client takes an empty one for the last.
+async fn shown_page(
+    api: &Api,
+    user: &UserKey,
+    size: usize,
+    mut after: Option<PageToken>,
+) -> Result<SessionPage, Problem> {
+    let mut pages = 0;
+    loop {
+        let mut page = api.service.list(user, size, after).await?;
+        page.sessions.retain(|(name, _)| !HIDDEN.iter().any(|prefix| name.starts_with(prefix)));
+        pages += 1;
+        if !page.sessions.is_empty() || page.next.is_none() || pages == MAX_PAGES {
+            return Ok(page);
+        }
+        after = page.next;
+    }
 }
 
 /// Answers `null`, whether there was one or not.
