@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 pub use self::export::Traces;
 use self::trace::TraceLayer;
+pub(crate) use self::trace::is_traceparent;
 use crate::config::{LogFormat, TelemetryConfig};
 
 /// Bounds of histograms of durations, in seconds.

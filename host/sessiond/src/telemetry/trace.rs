@@ -161,6 +161,11 @@ struct Client {
     sampled: bool,
 }
 
+/// Whether a `traceparent` can be joined.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    parse_traceparent(text).is_some()
+}
+
 /// Reads a `traceparent` of W3C's Trace Context. None: it is not one, and counts as not there.
 fn parse_traceparent(text: &str) -> Option<Client> {
     let mut parts = text.split('-');
