@@ -281,15 +281,17 @@ fn place(entry: &[u8]) -> Option<Result<Place, Error>> {
     let undo = usize::try_from(u32::from_le_bytes(*undo)).ok()?;
     let (text, undo) = rest.split_at_checked(rest.len().checked_sub(undo)?)?;
     let (envelope, packed) = text.split_at_checked(envelope)?;
-    let text = packed::unpack(packed, unpacked)?;
-    let (body, delta) = text.split_at_checked(body)?;
+    let mut text = String::from_utf8(packed::unpack(packed, unpacked)?.into_owned()).ok()?;
+    if !text.is_char_boundary(body) {
+        return None;
+    }
+    let delta = text.split_off(body);
     let undo = read_undo(undo)?;
     if envelope.is_empty() {
         return Some(Ok(Place { sequence, event: None, undo }));
     }
-    let owned = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    let delta = if delta.is_empty() { None } else { Some(owned(delta)?) };
-    Some(match StoredEvent::from_parts(sequence, envelope, owned(body)?, delta) {
+    let delta = (!delta.is_empty()).then_some(delta);
+    Some(match StoredEvent::from_parts(sequence, envelope, text, delta) {
         Ok(stored) => Ok(Place { sequence, event: Some(stored.event), undo }),
         Err(error) => Err(error.into()),
     })

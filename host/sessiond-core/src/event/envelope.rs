@@ -59,15 +59,14 @@ impl Event {
     /// The facts as a store keeps them beside the body. They can be read with this body only.
     pub fn envelope(&self) -> Vec<u8> {
         let facts = &self.facts;
-        let optional = |text: &Option<String>| text.as_deref().map(str::to_owned);
         let texts = [
-            optional(&facts.author),
-            Some(facts.role.clone()).filter(|role| !role.is_empty()),
-            optional(&facts.invocation_id),
-            optional(&facts.branch),
-            optional(&facts.filter_key),
-            optional(&facts.tag),
-            optional(&facts.request_id),
+            facts.author.as_deref(),
+            Some(facts.role.as_str()).filter(|role| !role.is_empty()),
+            facts.invocation_id.as_deref(),
+            facts.branch.as_deref(),
+            facts.filter_key.as_deref(),
+            facts.tag.as_deref(),
+            facts.request_id.as_deref(),
         ];
         let lists = [&facts.calls, &facts.results];
         let there = texts.iter().map(Option::is_some).chain(lists.map(|list| !list.is_empty()));
