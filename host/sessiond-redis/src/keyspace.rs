@@ -73,6 +73,30 @@ pub(crate) struct JobKeys {
     pub(crate) later: String,
 }
 
+/// How many channels there are.
+pub(crate) const CHANNELS: u8 = 64;
+
+impl SessionKeys {
+    /// The number of the channel on which the scripts tell that the session was written.
+    pub(crate) fn channel_number(&self) -> u8 {
+        // SHA-1, as of scripts: all daemons on a Redis must come to the same.
+        let digest = redis::Script::new(&self.hash).get_hash().to_owned();
+        let first = digest.get(..2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+        first.unwrap_or_default() % CHANNELS
+    }
+
+    /// That channel.
+    pub(crate) fn channel(&self) -> String {
+        // Neither the prefix nor what we put behind it has a brace.
+        let root = self.hash.split('{').next().unwrap_or_default();
+        channel_name(root, self.channel_number())
+    }
+}
+
+fn channel_name(root: &str, number: u8) -> String {
+    format!("{root}w:{number}")
+}
+
 impl PluginKeys {
     /// The ends of the values of a key, as [`Keyspace::plugin`] makes both.
     pub(crate) fn ends_of(values: &str) -> String {
@@ -109,7 +133,7 @@ impl Keyspace {
 
     /// A channel: what it is about is that sessions of some hashes were written.
     pub(crate) fn channel(&self, number: u8) -> String {
-        format!("{}w:{number}", self.root)
+        channel_name(&self.root, number)
     }
 
     pub(crate) fn app(&self, app: &AppKey) -> AppKeys {

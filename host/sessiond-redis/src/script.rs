@@ -17,9 +17,6 @@ pub(crate) struct Script {
     hash: String,
 }
 
-/// How many channels there are.
-pub(crate) const CHANNELS: u8 = 64;
-
 macro_rules! script {
     ($name:literal, $($part:literal),+) => {
         LazyLock::new(|| Script::new($name, concat!($(include_str!($part)),+)))
@@ -104,14 +101,6 @@ impl Script {
         by_hash.arg(&self.hash).arg(keys.len()).arg(keys);
         ScriptCall { script: self, by_hash }
     }
-}
-
-/// The channel, of [`CHANNELS`], on which the scripts tell that the session of a hash was written.
-/// `tell.lua` finds it in the same way.
-pub(crate) fn channel(hash: &str) -> u8 {
-    let digest = redis::Script::new(hash).get_hash().to_owned();
-    let first = digest.get(..2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
-    first.unwrap_or_default() % CHANNELS
 }
 
 /// A script with its keys and arguments.

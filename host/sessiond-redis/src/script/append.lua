@@ -7,8 +7,8 @@
 -- The fields that a lone entry changes are read along.
 local count = tonumber(ARGV[7])
 local fields = {'#g', '#n', '#p', '#o', '#r'}
-if count == 1 and string.byte(ARGV[15]) ~= 45 then
-  local lists = string.byte(ARGV[15]) < 97 and 21 or 18
+if count == 1 and string.byte(ARGV[16]) ~= 45 then
+  local lists = string.byte(ARGV[16]) < 97 and 22 or 19
   changed_fields(lists, lists + ARGV[lists - 1], fields)
 end
 local session = values_of(fields)
@@ -18,7 +18,7 @@ if not generation then return {'missing'} end
 if ARGV[8] ~= '' and ARGV[8] ~= generation then return {'generation', generation} end
 
 local fresh = false
-local earlier, unseen, clash = look_up(13, count)
+local earlier, unseen, clash = look_up(14, count)
 if clash then return {'conflict', clash} end
 if ARGV[10] == '1' then return {'conflict', count + 1} end
 
@@ -40,4 +40,4 @@ if leased then return leased end
 local revision, last, first, base, updated, expires, turn, events, tokens, turns, ids, edits, floor,
   created, summarized_events, summarized_tokens, summarized_turns = struct.unpack(NUMBERS, numbers)
 if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= revision then return {'revision', generation, revision} end
-local at = 13 + 2 * count
+local at = 14 + 2 * count

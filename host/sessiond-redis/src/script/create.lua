@@ -13,4 +13,4 @@ local fresh = true
 local time = redis.call('TIME')
 local count = tonumber(ARGV[7])
 local earlier, unseen = {}, count
-local at = 13
+local at = 14

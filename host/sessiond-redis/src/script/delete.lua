@@ -12,5 +12,5 @@ end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('ZREM', KEYS[6], ARGV[1])
 redis.call('ZREM', KEYS[7], ARGV[1])
-tell('d', 0, 0)
+tell(ARGV[13], 'd', 0, 0)
 return {'done'}

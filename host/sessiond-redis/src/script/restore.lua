@@ -2,16 +2,16 @@
 -- get their own here. `session.lua` and `forget_expired.lua` come before.
 --
 -- KEYS as in `session.lua`, and then 8 the entries, 9 the ids, as they are named so far.
--- ARGV as in `session.lua`; then 13 the numbers, but for the end (times later than now count as now),
--- 14 number of entries, and a list of fields and values to set in the session's hash, after its
+-- ARGV as in `session.lua`; then 14 the numbers, but for the end (times later than now count as now),
+-- 15 number of entries, and a list of fields and values to set in the session's hash, after its
 -- length; then the names of tracks, each after the key that it has so far.
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
-if redis.call('LLEN', KEYS[8]) ~= tonumber(ARGV[14]) then return {'lost'} end
+if redis.call('LLEN', KEYS[8]) ~= tonumber(ARGV[15]) then return {'lost'} end
 
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local n = {struct.unpack(NUMBERS, ARGV[13])}
+local n = {struct.unpack(NUMBERS, ARGV[14])}
 local now = first_update(time)
 local stamp = string.format('%d', now)
 n[14] = math.min(n[14], now)
@@ -19,7 +19,7 @@ n[5] = math.min(n[5], now)
 while redis.call('ZCOUNT', KEYS[6], string.format('%d', n[5]), string.format('%d', n[5])) > 0 do
   n[5] = n[5] + 1
 end
-local at = 15
+local at = 16
 local rare
 for i = at + 1, at + ARGV[at], 2 do
   if ARGV[i] == '#r' then rare = ARGV[i + 1] end
@@ -49,5 +49,5 @@ end
 redis.call('ZADD', KEYS[6], string.format('%d', n[5]), ARGV[1])
 local left = keep_session(rare, ttl, ms, true)
 forget_expired(KEYS[6], KEYS[7], string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]), ms)
-tell('c', stamp, n[2])
+tell(ARGV[13], 'c', stamp, n[2])
 return {'done', stamp, numbers, ms, left}

@@ -6,7 +6,8 @@
 --       5 how long an open call holds, in ms, 6 the number of this write's mark, 7 number of
 --       entries, 8 generation or '', 9 revision or '', 10 '1' if an entry that would follow
 --       contradicts an earlier one, 11 the token of the lease that the writer holds, or '',
---       12 track ttl in ms, or '' for as long as the session; what follows differs.
+--       12 track ttl in ms, or '' for as long as the session, 13 the channel for those who watch; what
+--       follows differs.
 --
 -- The field '#r' of a session has what few sessions have: a time to live of its own in ms ('-' for
 -- none, 0 for no end), when a lease ends and its token, and the names of tracks, as in keys.

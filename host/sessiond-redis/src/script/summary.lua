@@ -3,7 +3,7 @@
 --
 -- KEYS: 1 session.
 -- ARGV: 1 generation, 2 filter key, 3 boundary, 4 the summary, 5 what is summarized now, or '', 6 how
---       often the history had been edited, 7 the token of the job's claim, or ''.
+--       often the history had been edited, 7 the token of the job's claim, or '', 8 the channel for those who watch.
 
 local session = redis.call('HMGET', KEYS[1], '#g', '#n', 'b' .. ARGV[2], 'w' .. ARGV[2])
 if not session[1] then return {'missing'} end
@@ -17,5 +17,5 @@ n[1] = n[1] + 1
 if ARGV[5] ~= '' then n[15], n[16], n[17] = struct.unpack('<ddd', ARGV[5]) end
 redis.call('HSET', KEYS[1], '#n', struct.pack(NUMBERS, unpack(n, 1, 17)),
   'm' .. ARGV[2], ARGV[4], 'b' .. ARGV[2], ARGV[3])
-tell('s', ARGV[1], n[2])
+tell(ARGV[8], 's', ARGV[1], n[2])
 return {'done'}

@@ -4,12 +4,12 @@
 -- field 'k' and the track's name in the session's hash has the sequence of its last event and of its
 -- first.
 --
--- ARGV as in `session.lua`: 7 is the number of events; then 13 the track, 14 the most tracks; then
+-- ARGV as in `session.lua`: 7 is the number of events; then 14 the track, 15 the most tracks; then
 -- the ids as they stand among those of the session, then the digests, then the texts.
 
 local limit, count = tonumber(ARGV[2]), tonumber(ARGV[7])
-local track = ARGV[13]
-local earlier, unseen, clash = look_up(15, count)
+local track = ARGV[14]
+local earlier, unseen, clash = look_up(16, count)
 if clash then return {'conflict', clash} end
 if ARGV[10] == '1' then return {'conflict', count + 1} end
 
@@ -32,7 +32,7 @@ local last, base = 0, 1
 if listed then
   last, base = string.match(redis.call('HGET', KEYS[1], 'k' .. track), '^(%d+) (%d+)$')
   last, base = tonumber(last), tonumber(base)
-elseif known >= tonumber(ARGV[14]) then
+elseif known >= tonumber(ARGV[15]) then
   return {'full', known}
 else
   tracks = tracks .. ' ' .. track
@@ -57,9 +57,9 @@ for k = 1, count do
     sequence = sequence + 1
     reply[5 + k] = sequence
     entries[#entries + 1] =
-      sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[14 + 2 * count + k]
-    remembered[#remembered + 1] = ARGV[14 + k]
-    remembered[#remembered + 1] = ARGV[14 + count + k] .. 's' .. struct.pack('<I6', sequence)
+      sequence .. ' ' .. string.format('%d', ms) .. ':' .. ARGV[15 + 2 * count + k]
+    remembered[#remembered + 1] = ARGV[15 + k]
+    remembered[#remembered + 1] = ARGV[15 + count + k] .. 's' .. struct.pack('<I6', sequence)
   end
 end
 remember(remembered, held, limit)

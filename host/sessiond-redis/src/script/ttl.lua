@@ -1,8 +1,8 @@
 -- Gives a session a time to live of its own. `session.lua` and `guard.lua` come before.
 --
--- ARGV as in `session.lua`; then 13 that time in ms, 0 for no end, '-' for what all have.
+-- ARGV as in `session.lua`; then 14 that time in ms, 0 for no end, '-' for what all have.
 
-own = ARGV[13]
+own = ARGV[14]
 set_rare()
 local ttl = ttl_of(rare)
 n[6] = ttl > 0 and ms + ttl or 0

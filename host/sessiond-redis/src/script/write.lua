@@ -252,8 +252,8 @@ for k = 1, count do
     entries[#entries + 1] = struct.pack('<I6I4', sequence, #undo) .. ARGV[at + 1] .. undo
   end
   if not earlier[k] and not fresh then
-    remembered[#remembered + 1] = ARGV[12 + k]
-    remembered[#remembered + 1] = ARGV[12 + count + k] ..
+    remembered[#remembered + 1] = ARGV[13 + k]
+    remembered[#remembered + 1] = ARGV[13 + count + k] ..
       (dropped and reply[7 + k] or 's' .. struct.pack('<I6', reply[7 + k]))
   end
   at = stop
@@ -292,5 +292,5 @@ if fresh then
 end
 
 reply[2], reply[3] = generation, numbers
-if stores then tell(fresh and 'c' or 'a', generation, last) end
+if stores then tell(ARGV[13], fresh and 'c' or 'a', generation, last) end
 return reply

@@ -147,7 +147,8 @@ pub(super) fn begin(
             (false, false) => "",
         })
         .arg(condition.lease.map(|token| token.simple().to_string()).unwrap_or_default())
-        .arg(text(terms.track_ttl));
+        .arg(text(terms.track_ttl))
+        .arg(keys.channel());
     call
 }
 

@@ -14,7 +14,7 @@ use tokio_stream::StreamExt as _;
 
 use super::RedisStore;
 use crate::error::Error;
-use crate::script::{CHANNELS, channel};
+use crate::keyspace::CHANNELS;
 
 /// How often the connection is tried: a server that is gone does not say so.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -113,7 +113,7 @@ impl RedisStore {
     fn channels_of(&self, watched: &Watched) -> std::ops::Range<u8> {
         match watched {
             Watched::Session(key) => {
-                let channel = channel(&self.keyspace.session(key).hash);
+                let channel = self.keyspace.session(key).channel_number();
                 channel..channel + 1
             }
             Watched::User(_) => 0..CHANNELS,

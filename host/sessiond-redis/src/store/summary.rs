@@ -24,7 +24,8 @@ impl RedisStore {
     ) -> Result<SummaryCommit, StoreError> {
         let text = serde_json::to_string(summary).map_err(Error::Summary)?;
         let whole = summary.filter_key.is_empty();
-        let mut script = SUMMARY.call(&[&self.keyspace.session(key).hash]);
+        let keys = self.keyspace.session(key);
+        let mut script = SUMMARY.call(&[&keys.hash]);
         script
             .arg(seen.generation)
             .arg(&summary.filter_key)
@@ -32,7 +33,8 @@ impl RedisStore {
             .arg(text)
             .arg(if whole { doubles(&backlog(totals)) } else { Vec::new() })
             .arg(seen.edits)
-            .arg(claim.map(|token| token.simple().to_string()).unwrap_or_default());
+            .arg(claim.map(|token| token.simple().to_string()).unwrap_or_default())
+            .arg(keys.channel());
         let mut reply = self.client.call().script(&script).await?;
         match reply.text()?.as_str() {
             "done" => Ok(SummaryCommit::Stored),
