@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
 use serde_json::{Value, json};
 use sessiond_plugin::model::{ChatAnswer, ChatError, ChatModel, ChatRequest};
 
 use crate::config::ModelConfig;
-use crate::outbound::Connector;
+use crate::outbound::{Connector, Unread, json_request};
 
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -80,61 +78,9 @@ impl OpenAiModel {
             fields.extend(request.max_tokens.map(|it| ("max_tokens".to_owned(), it.into())));
             fields.extend(request.temperature.map(|it| ("temperature".to_owned(), it.into())));
         }
-        let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        let host = self.url.authority().map_or("", |authority| authority.as_str());
-        let mut builder = Request::post(path)
-            .header(HOST, host)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "close");
-        if let Some(authorization) = &self.authorization {
-            builder = builder.header(AUTHORIZATION, authorization);
-        }
-        let request = builder.body(Full::new(Bytes::from(body.to_string())));
+        let authorization = self.authorization.as_ref().map(|it| (AUTHORIZATION, it));
+        let request = json_request(&self.url, authorization, body.to_string());
         request.map_err(|_| ChatError::Invalid("the request cannot be written".to_owned()))
-    }
-
-    /// Sends a request, and reads all of the answer.
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Failed> {
-        let encrypted = self.url.scheme_str() == Some("https");
-        let host = self.url.host().unwrap_or_default();
-        let port = self.url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let addresses = tokio::net::lookup_host((host.trim_matches(['[', ']']), port));
-        let addresses: Vec<_> = addresses.await.map_err(Failed::unreachable)?.collect();
-        let stream = self.connector.connect(&addresses, host, encrypted);
-        let stream = TokioIo::new(stream.await.map_err(Failed::unreachable)?);
-        let (mut sender, connection) =
-            http1::handshake(stream).await.map_err(Failed::unreachable)?;
-        let exchange = async move {
-            let response = sender.send_request(request).await.map_err(Failed::unreachable)?;
-            read(response).await
-        };
-        tokio::pin!(exchange, connection);
-        tokio::select! {
-            // The connection has nothing to say of its own: its end is the exchange's too.
-            answer = &mut exchange => answer,
-            _ = &mut connection => exchange.await,
-        }
-    }
-}
-
-async fn read(response: Response<Incoming>) -> Result<(StatusCode, Bytes), Failed> {
-    let (head, body) = response.into_parts();
-    match Limited::new(body, MAX_ANSWER).collect().await {
-        Ok(body) => Ok((head.status, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failed::TooLarge),
-        Err(error) => Err(Failed::Unreachable(error)),
-    }
-}
-
-/// Why there was no answer of HTTP. The cause is for the log.
-enum Failed {
-    Unreachable(Box<dyn std::error::Error + Send + Sync>),
-    TooLarge,
-}
-
-impl Failed {
-    fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Unreachable(error.into())
     }
 }
 
@@ -150,10 +96,13 @@ impl ChatModel for OpenAiModel {
 
     async fn ask(&self, request: &ChatRequest) -> Result<ChatAnswer, ChatError> {
         let name = &request.model;
-        let (status, body) = match self.exchange(self.request(request)?).await {
-            Ok(answer) => answer,
-            Err(Failed::TooLarge) => return Err(ChatError::BadAnswer("the answer is too large")),
-            Err(Failed::Unreachable(error)) => {
+        let answer = self.connector.post(&self.url, self.request(request)?, MAX_ANSWER).await;
+        let (status, body) = match answer.map(|answer| (answer.status, answer.body)) {
+            Ok((status, Ok(body))) => (status, body),
+            Ok((_, Err(Unread::TooLarge))) => {
+                return Err(ChatError::BadAnswer("the answer is too large"));
+            }
+            Ok((_, Err(Unread::Broken(error)))) | Err(error) => {
                 tracing::warn!(model = name, %error, "a model cannot be reached");
                 let told = format!("the model {name:?} cannot be reached");
                 return Err(ChatError::Unavailable(told));

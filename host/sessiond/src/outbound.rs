@@ -1,6 +1,7 @@
 //! Connections from the daemon to other servers, for one HTTP request each.
 
 mod address;
+mod post;
 mod sender;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub(crate) use self::address::OwnAddresses;
+pub(crate) use self::post::{Unread, json_request};
 pub(crate) use self::sender::CheckedSender;
 
 /// A connection, encrypted or not.

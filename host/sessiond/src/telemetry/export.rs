@@ -6,12 +6,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::Uri;
+use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::trace::{Span, Value};
 use crate::config::TracesConfig;
-use crate::outbound::Connector;
+use crate::outbound::{Connector, json_request};
 
 /// How many spans may wait.
 pub(super) const WAITING: usize = 4_096;
@@ -137,39 +133,14 @@ impl Exporter {
     }
 
     async fn send(&self, spans: &[Span]) -> anyhow::Result<()> {
-        let encrypted = self.endpoint.scheme_str() == Some("https");
-        let host = self.endpoint.host().unwrap_or_default();
-        let port = self.endpoint.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let addresses = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await?;
-        let addresses: Vec<_> = addresses.collect();
-        let stream = self.connector.connect(&addresses, host, encrypted).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = self.request(&document(&self.service, spans))?;
-        let exchange = async move {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let _ = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            anyhow::ensure!(status.is_success(), "the collector answers {status}");
-            Ok(())
-        };
-        tokio::pin!(exchange, connection);
-        tokio::select! {
-            sent = &mut exchange => sent,
-            _ = &mut connection => exchange.await,
-        }
-    }
-
-    fn request(&self, body: &Json) -> anyhow::Result<Request<Full<Bytes>>> {
-        let path = self.endpoint.path_and_query().map_or("/", |path| path.as_str());
-        let host = self.endpoint.authority().map_or("", |authority| authority.as_str());
-        let mut builder = Request::post(path)
-            .header(HOST, host)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "close");
-        for (name, value) in &self.headers {
-            builder = builder.header(name, value);
-        }
-        Ok(builder.body(Full::new(Bytes::from(body.to_string())))?)
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value));
+        let body = document(&self.service, spans).to_string();
+        let request = json_request(&self.endpoint, headers, body)?;
+        let answer = self.connector.post(&self.endpoint, request, MAX_ANSWER).await;
+        // It says nothing that a client could act on, so it matters not whether it is whole.
+        let status = answer.map_err(anyhow::Error::from_boxed)?.status;
+        anyhow::ensure!(status.is_success(), "the collector answers {status}");
+        Ok(())
     }
 }
 
