@@ -30,20 +30,28 @@ macro_rules! session_script {
             $name,
             "script/numbers.lua",
             "script/tell.lua",
-            "script/keep.lua",
             "script/session.lua",
             $($part),+
         )
     };
 }
 
-pub(crate) static CREATE: LazyLock<Script> =
-    session_script!("create", "script/forget_expired.lua", "script/create.lua", "script/write.lua");
+pub(crate) static CREATE: LazyLock<Script> = session_script!(
+    "create",
+    "script/first_update.lua",
+    "script/forget_expired.lua",
+    "script/create.lua",
+    "script/write.lua"
+);
 pub(crate) static APPEND: LazyLock<Script> =
     session_script!("append", "script/append.lua", "script/write.lua");
 pub(crate) static EDIT: LazyLock<Script> = session_script!("edit", "script/edit.lua");
-pub(crate) static RESTORE: LazyLock<Script> =
-    session_script!("restore", "script/forget_expired.lua", "script/restore.lua");
+pub(crate) static RESTORE: LazyLock<Script> = session_script!(
+    "restore",
+    "script/first_update.lua",
+    "script/forget_expired.lua",
+    "script/restore.lua"
+);
 pub(crate) static TTL: LazyLock<Script> =
     session_script!("ttl", "script/guard.lua", "script/ttl.lua");
 pub(crate) static LEASE: LazyLock<Script> =

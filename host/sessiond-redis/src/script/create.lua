@@ -1,5 +1,5 @@
--- The first half of a creation. `session.lua` and `forget_expired.lua` come before, and `write.lua`
--- follows.
+-- The first half of a creation. `session.lua`, `first_update.lua` and `forget_expired.lua` come before,
+-- and `write.lua` follows.
 --
 -- ARGV as in `session.lua`, but 8 to 11 are not used; then the entries.
 

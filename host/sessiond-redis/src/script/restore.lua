@@ -1,5 +1,5 @@
 -- Puts a whole session where none is. Its entries, ids and tracks are under other names already, and
--- get their own here. `session.lua` and `forget_expired.lua` come before.
+-- get their own here. `session.lua`, `first_update.lua` and `forget_expired.lua` come before.
 --
 -- KEYS as in `session.lua`, and then 8 the entries, 9 the ids, as they are named so far.
 -- ARGV as in `session.lua`; then 14 the numbers, but for the end (times later than now count as now),
@@ -12,7 +12,7 @@ if redis.call('LLEN', KEYS[8]) ~= tonumber(ARGV[15]) then return {'lost'} end
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local n = {struct.unpack(NUMBERS, ARGV[14])}
-local now = first_update(time)
+local now = first_update(time[1] * 1000000 + time[2])
 local stamp = string.format('%d', now)
 n[14] = math.min(n[14], now)
 n[5] = math.min(n[5], now)

@@ -1,4 +1,4 @@
--- What the scripts that write a session have in common. `keep.lua` comes before.
+-- What the scripts that write a session have in common.
 --
 -- KEYS: 1 session, 2 entries, 3 ids now, 4 ids before, 5 the user's state, 6 sessions by update,
 --       7 sessions by expiry.
@@ -39,13 +39,6 @@ local function ttl_of(rare)
   return tonumber(own)
 end
 
--- The time of the first update of a session: later than that of all others of the user, whatever the
--- clock does. No two scripts run in the same microsecond, so later updates need no such care.
-local function first_update(time)
-  local newest = redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')
-  return math.max(time[1] * 1000000 + time[2], newest[2] and newest[2] + 1 or 0)
-end
-
 -- Begins the time of the session anew, on all its keys. `relist` says that the list by expiry must
 -- learn of it: later writes leave it alone, since it says when to look, and that may be too soon.
 local function keep_session(rare, ttl, ms, relist)
@@ -53,7 +46,15 @@ local function keep_session(rare, ttl, ms, relist)
     local expires = string.format('%d', ms + ttl)
     for k = 1, 4 do redis.call('PEXPIREAT', KEYS[k], expires) end
     if relist then redis.call('ZADD', KEYS[7], expires, ARGV[1]) end
-    keep_lists(KEYS[6], KEYS[7], ttl, ms)
+    -- The lists live at least as long as the session. They get twice as much, so that this is seldom to
+    -- be done; a list that holds a session without an end has none.
+    local left = redis.call('PTTL', KEYS[6])
+    if left < ttl then
+      redis.call('PEXPIREAT', KEYS[7], ms + 2 * ttl)
+      if left ~= -1 or redis.call('ZCARD', KEYS[6]) == redis.call('ZCARD', KEYS[7]) then
+        redis.call('PEXPIREAT', KEYS[6], ms + 2 * ttl)
+      end
+    end
   else
     redis.call('PERSIST', KEYS[6])
     if redis.call('PERSIST', KEYS[1]) == 1 then
@@ -73,11 +74,11 @@ local function keep_session(rare, ttl, ms, relist)
   return ttl > 0 and ttl or -1
 end
 
--- Calls a command with the arguments of a list, which stand after its length. Returns where the next
--- list is. No more than 1,000 at once, or Lua's stack is too small.
-local function change(command, key, list)
+-- Calls a command with the arguments of a list, which stand after its length, but for so many at its
+-- start. Returns where the next list is. No more than 1,000 at once, or Lua's stack is too small.
+local function change(command, key, list, done)
   local stop = list + ARGV[list]
-  for i = list + 1, stop, 1000 do
+  for i = list + 1 + (done or 0), stop, 1000 do
     redis.call(command, key, unpack(ARGV, i, math.min(i + 999, stop)))
   end
   return stop + 1
@@ -145,6 +146,12 @@ local function remember(ids, held, limit)
     end
   end
   call_all('HSET', KEYS[3], ids, from)
+  -- Redis searches a small hash from its start, which with so many ids costs more than the rest of an
+  -- append. A value of more than 64 bytes makes it one that need not be searched, for good.
+  if held < 128 and held + #ids / 2 >= 128 then
+    redis.call('HSET', KEYS[3], '', string.rep('-', 65))
+    redis.call('HDEL', KEYS[3], '')
+  end
   return held == 0 or full <= #ids
 end
 

@@ -17,7 +17,8 @@
 
 local limit = tonumber(ARGV[2])
 local ttl = ttl_of(rare)
-local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000000 + time[2]
+local ms = math.floor(now / 1000)
 
 local sequence = last
 local steps = ARGV[10] == '2' and tonumber(ARGV[#ARGV - 2]) or 1
@@ -29,10 +30,11 @@ local function lists_of(at)
   return lists, lists + ARGV[lists - 1]
 end
 
--- Sets fields of a hash that an entry names in a list, and removes those of the list after it. Returns
--- where the next list is. Lists at the end of an entry may be missing.
-local function change_both(key, list, stop)
-  if list < stop then list = change('HSET', key, list) end
+-- Sets fields of a hash that an entry names in a list, without so many arguments that are set already,
+-- and removes those of the list after it. Returns where the next list is. Lists at the end of an entry
+-- may be missing.
+local function change_both(key, list, stop, done)
+  if list < stop then list = change('HSET', key, list, done) end
   if list < stop then list = change('HDEL', key, list) end
   return list
 end
@@ -42,8 +44,9 @@ open = open or ''
 local calls = open
 local stores = fresh
 local outbox = ''
-local reply = {'done', '', '', ms, -1, 0, pending or ''}
+local reply = {'done', '', '', ms, -1, 0, pending or '', nil}
 local from = at
+local lists, stop
 for k = 1, count do
   local kind = ARGV[at]
   local letter = string.byte(kind)
@@ -76,7 +79,8 @@ for k = 1, count do
     end
     if capital then outbox = outbox .. ARGV[at + 4] end
   end
-  at = select(2, lists_of(at))
+  lists, stop = lists_of(at)
+  at = stop
 end
 
 -- An open call holds back the trimming, but not for ever, and no more than 1,000 of them do.
@@ -116,7 +120,7 @@ local lags = fresh or endless or ttl == 0 or
   math.abs(ms + ttl - expires) >= math.min(ttl / 1000, 500)
 local stamp
 if stores then
-  updated = fresh and first_update(time) or math.max(time[1] * 1000000 + time[2], updated + 1)
+  updated = fresh and first_update(now) or math.max(now, updated + 1)
   stamp = string.format('%d', updated)
   if lags then expires = ttl > 0 and ms + ttl or 0 end
   if fresh then
@@ -128,12 +132,17 @@ end
 local numbers = struct.pack(NUMBERS, revision, last, first, base, updated, expires, turn, events, tokens,
   turns, ids, edits, floor, created, summarized_events, summarized_tokens, summarized_turns)
 
+-- What a lone entry sets in the session's hash goes along with the numbers, as far as one call takes it.
+local along = 0
 if fresh then
   generation = stamp
   redis.call('HSET', KEYS[1], '#n', numbers, '#g', generation)
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 elseif ARGV[10] == '2' and ARGV[#ARGV - 1] ~= '' then
   redis.call('HSET', KEYS[1], '#n', numbers, ARGV[#ARGV - 1], ARGV[#ARGV])
+elseif count == 1 and stores and lists < stop then
+  along = math.min(ARGV[lists], 1000)
+  redis.call('HSET', KEYS[1], '#n', numbers, unpack(ARGV, lists + 1, lists + along))
 else
   redis.call('HSET', KEYS[1], '#n', numbers)
 end
@@ -227,7 +236,7 @@ local entries, remembered = {nil}, {nil, nil}
 at = from
 for k = 1, count do
   local dropped = string.byte(ARGV[at]) == 45
-  local lists, stop = lists_of(at)
+  if batch then lists, stop = lists_of(at) end
   if not earlier[k] and not dropped then
     sequence = sequence + 1
     local undo = ''
@@ -244,8 +253,8 @@ for k = 1, count do
         elseif changed[1] then
           undo = replaced(changed, values_of(changed), 1)
         end
-        user = change_both(KEYS[1], lists, stop)
-        change_both(KEYS[5], user, stop)
+        user = change_both(KEYS[1], lists, stop, along)
+        change_both(KEYS[5], user, stop, 0)
       end
       if user < stop then user_changes = true end
     end
