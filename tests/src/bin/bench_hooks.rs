@@ -1,7 +1,11 @@
 //! `scripts/bench-hooks`: what a hook costs, beside the same component called straight by wasmtime,
-//! the same work in a closure, and a webhook on the loopback interface. One run, in turns.
+//! the same work in a closure, and webhooks on the loopback interface. One run, in turns.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,58 +42,51 @@ const ROUNDS: usize = 7;
 /// How long each way is measured in a round.
 const TIME: Duration = Duration::from_millis(250);
 const MAX_SIZE: usize = 1 << 20;
+/// The most addresses that an event has, and how many sentences.
+const ADDRESSES: usize = 14;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    let ways = [
-        Way::Chain("pass", 1),
-        Way::Bare("pass"),
-        Way::Chain("pass", 3),
-        Way::Fresh("pass"),
-        Way::Chain("redact", 1),
-        Way::Bare("redact"),
-        Way::Fresh("redact"),
-        Way::Closure,
-        Way::Webhook,
-        // Once more, for the spread of a run against itself.
-        Way::Chain("pass", 1),
-    ];
-    let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); ways.len()];
+    let mut medians = Medians::default();
     for _ in 0..ROUNDS {
-        for (way, medians) in ways.iter().zip(&mut rounds) {
-            medians.push(bench.median(*way).await?);
+        for way in WAYS {
+            let median = bench.median(way).await?;
+            medians.0.entry(way.to_string()).or_default().push(median);
         }
     }
-    let medians: Vec<f64> = rounds.iter_mut().map(|round| middle(round)).collect();
     println!("microseconds of a call with one event of 1 kB, medians of {ROUNDS} rounds in turns:");
-    for ((way, median), round) in ways.iter().zip(&medians).zip(&rounds) {
+    for way in WAYS {
+        let round = medians.rounds(way)?;
         let (low, high) = (round[0], round[round.len() - 1]);
-        println!("  {:<28}{median:>10.1}   ({low:.1} to {high:.1})", way.name());
+        println!("  {:<44}{:>10.1}   ({low:.1} to {high:.1})", way.to_string(), medians.of(way)?);
     }
-    let [pass, bare, three, fresh, edit, bare_edit, fresh_edit, closure, webhook, again] =
-        medians[..]
-    else {
-        anyhow::bail!("a way is missing");
-    };
     println!("ratios:");
-    let ratio = |name: &str, ratio: f64, target: f64| {
+    for (of, to, target) in RATIOS {
+        let ratio = medians.of(of)? / medians.of(to)?;
         let told = if ratio <= target { "met" } else { "missed" };
-        println!("  {name:<52}{ratio:>8.3}   target {target:.3}: {told}");
-    };
-    ratio("a hook that changes nothing / its bare call", pass / bare, 4.0);
-    ratio("a hook that edits / the closure that does the same", edit / closure, 3.0);
-    ratio("a hook that changes nothing / a webhook", pass / webhook, 1.0 / 30.0);
-    ratio("a hook that edits / a webhook", edit / webhook, 1.0 / 30.0);
-    ratio("three in a chain / one", three / pass, 3.3);
-    ratio("a fresh instance / a warm one, changing nothing", fresh / pass, 20.0);
-    ratio("a fresh instance / a warm one, editing", fresh_edit / edit, 20.0);
-    println!("  {:<52}{:>8.3}", "a hook that edits / its bare call", edit / bare_edit);
-    println!("  {:<52}{:>8.3}", "a run against itself", again / pass);
+        println!("  {:<80}{ratio:>8.3}   target {target:.3}: {told}", format!("{of} / {to}"));
+    }
     if cfg!(debug_assertions) {
         println!("Built with debug assertions: our own code is slower than in a release build.");
     }
     Ok(())
+}
+
+/// The medians of each way, one of each round.
+#[derive(Default)]
+struct Medians(HashMap<String, Vec<f64>>);
+
+impl Medians {
+    fn rounds(&self, way: Way) -> anyhow::Result<Vec<f64>> {
+        let mut rounds = self.0.get(&way.to_string()).context("a way is missing")?.clone();
+        rounds.sort_by(f64::total_cmp);
+        Ok(rounds)
+    }
+
+    fn of(&self, way: Way) -> anyhow::Result<f64> {
+        self.rounds(way).map(|mut rounds| middle(&mut rounds))
+    }
 }
 
 fn middle(values: &mut [f64]) -> f64 {
@@ -97,9 +94,12 @@ fn middle(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// A way to have an event looked at.
+/// A way to have an event looked at: by whom or what, and how many addresses the event has.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+struct Way(How, usize);
+
+#[derive(Debug, Clone, Copy)]
+enum How {
     /// The daemon's own, with so many hooks.
     Chain(&'static str, usize),
     /// The same, with a fresh instance for each call.
@@ -107,20 +107,87 @@ enum Way {
     /// wasmtime's call of the same component.
     Bare(&'static str),
     /// What the guest does, in this process.
-    Closure,
-    /// A server on the loopback interface, asked over a connection that stays open.
+    Closure(fn(&mut EventEditor) -> anyhow::Result<()>),
+    /// A server in this process that sends back what it gets, over a connection that stays open.
+    Echo,
+    /// A server as a user would write one, likewise.
     Webhook,
 }
 
-impl Way {
-    fn name(self) -> String {
-        match self {
-            Self::Chain(guest, 1) => guest.to_owned(),
-            Self::Chain(guest, hooks) => format!("{guest}, {hooks} in a chain"),
-            Self::Fresh(guest) => format!("{guest}, a fresh instance"),
-            Self::Bare(guest) => format!("{guest}, called bare"),
-            Self::Closure => "redact, as a closure".to_owned(),
-            Self::Webhook => "webhook".to_owned(),
+const PASS: Way = Way(How::Chain("pass", 1), 0);
+const BARE_PASS: Way = Way(How::Bare("pass"), 0);
+const THREE: Way = Way(How::Chain("pass", 3), 0);
+const FRESH_PASS: Way = Way(How::Fresh("pass"), 0);
+const LOOK: Way = Way(How::Chain("redact", 1), 0);
+const BARE_LOOK: Way = Way(How::Bare("redact"), 0);
+const EDIT: Way = Way(How::Chain("replace", 1), 1);
+const BARE_EDIT: Way = Way(How::Bare("replace"), 1);
+const FRESH_EDIT: Way = Way(How::Fresh("replace"), 1);
+const CLOSURE: Way = Way(How::Closure(replace_in_process), 1);
+const MANY: Way = Way(How::Chain("redact", 1), ADDRESSES);
+const CLOSURE_MANY: Way = Way(How::Closure(redact_in_process), ADDRESSES);
+const PYTHON: Way = Way(How::Chain("python", 1), 0);
+const BARE_PYTHON: Way = Way(How::Bare("python"), 0);
+const JAVASCRIPT: Way = Way(How::Chain("javascript", 1), 0);
+const BARE_JAVASCRIPT: Way = Way(How::Bare("javascript"), 0);
+const ECHO: Way = Way(How::Echo, 0);
+const WEBHOOK: Way = Way(How::Webhook, 0);
+const WEBHOOK_EDIT: Way = Way(How::Webhook, 1);
+
+const WAYS: [Way; 19] = [
+    PASS,
+    BARE_PASS,
+    THREE,
+    FRESH_PASS,
+    LOOK,
+    BARE_LOOK,
+    EDIT,
+    BARE_EDIT,
+    FRESH_EDIT,
+    CLOSURE,
+    MANY,
+    CLOSURE_MANY,
+    PYTHON,
+    BARE_PYTHON,
+    JAVASCRIPT,
+    BARE_JAVASCRIPT,
+    ECHO,
+    WEBHOOK,
+    WEBHOOK_EDIT,
+];
+
+/// What is told: of what, to what, and no more than how much it should be.
+const RATIOS: [(Way, Way, f64); 13] = [
+    (PASS, BARE_PASS, 4.0),
+    (LOOK, BARE_LOOK, 4.0),
+    (EDIT, CLOSURE, 3.0),
+    (MANY, CLOSURE_MANY, 3.0),
+    (PASS, WEBHOOK, 1.0 / 30.0),
+    (LOOK, WEBHOOK, 1.0 / 30.0),
+    (EDIT, WEBHOOK_EDIT, 1.0 / 30.0),
+    (THREE, PASS, 3.3),
+    (PYTHON, BARE_PYTHON, 1.5),
+    (JAVASCRIPT, BARE_JAVASCRIPT, 1.5),
+    (FRESH_PASS, PASS, 20.0),
+    (FRESH_EDIT, EDIT, 20.0),
+    (LOOK, ECHO, 1.0),
+];
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            How::Chain(guest, 1) => write!(f, "{guest}")?,
+            How::Chain(guest, hooks) => write!(f, "{guest} {hooks} in a chain")?,
+            How::Fresh(guest) => write!(f, "{guest} in a fresh instance")?,
+            How::Bare(guest) => write!(f, "{guest} called bare")?,
+            How::Closure(_) => write!(f, "the same in a closure")?,
+            How::Echo => write!(f, "an echo by HTTP")?,
+            How::Webhook => write!(f, "a webhook")?,
+        }
+        match self.1 {
+            0 => Ok(()),
+            1 => write!(f, ", an address"),
+            many => write!(f, ", {many} addresses"),
         }
     }
 }
@@ -135,11 +202,12 @@ struct Loaded {
 
 struct Bench {
     guests: Vec<Loaded>,
-    event: Event,
     subject: Subject,
     call: CallContext,
-    client: Client,
+    echo: Client,
+    webhook: Client,
     _web: Web,
+    _webhook: Child,
 }
 
 impl Bench {
@@ -147,20 +215,23 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let pass = folder.path().join("pass.wasm");
         std::fs::write(&pass, wat::component(&wat::hostile("pass"), "before-append-plugin"))?;
-        let guests =
-            vec![load("pass", &pass).await?, load("redact", &guest("redact-secrets-rust")).await?];
-        let text = "Write to jane@example.com about the weather in the town of the letter. ";
-        let body = format!("{{\"role\":\"user\",\"content\":\"{}\"}}", text.repeat(14));
-        let received = Received { body, ..Received::default() };
-        let event = Event::parse(received, SystemClock.now(), MAX_SIZE)?;
+        let guests = vec![
+            load("pass", &pass).await?,
+            load("replace", &guest("template-rust")).await?,
+            load("redact", &guest("redact-secrets-rust")).await?,
+            load("python", &guest("template-python")).await?,
+            load("javascript", &guest("template-javascript")).await?,
+        ];
         let web = Web::start(|asked| Answer::json(200, &asked.body)).await;
+        let (process, port) = webhook()?;
         Ok(Self {
             guests,
-            event,
             subject: Subject::Session(SessionKey::new("bench", "bench", "bench")?),
             call: CallContext::new(Purpose::Append, "bench"),
-            client: Client::new(web.base()),
+            echo: Client::new(web.base()),
+            webhook: Client::new(format!("http://127.0.0.1:{port}")),
             _web: web,
+            _webhook: process,
         })
     }
 
@@ -169,58 +240,89 @@ impl Bench {
     }
 
     /// The median time of a call, in microseconds.
-    async fn median(&self, way: Way) -> anyhow::Result<f64> {
-        let mut bare = match way {
-            Way::Bare(name) => Some(BareGuest::start(&self.guest(name)?.warm).await?),
+    async fn median(&self, Way(how, addresses): Way) -> anyhow::Result<f64> {
+        let mut bare = match how {
+            How::Bare(name) => Some(BareGuest::start(&self.guest(name)?.warm).await?),
             _ => None,
         };
+        let event = event(addresses)?;
         let mut took = Vec::new();
         let end = Instant::now() + TIME;
         while took.len() < 50 || Instant::now() < end {
-            took.push(self.once(way, bare.as_mut()).await?.as_secs_f64() * 1e6);
+            took.push(self.once(how, &event, bare.as_mut()).await?.as_secs_f64() * 1e6);
         }
         Ok(middle(&mut took))
     }
 
-    async fn once(&self, way: Way, bare: Option<&mut BareGuest>) -> anyhow::Result<Duration> {
-        let editor = || EventEditor::new(Arc::new(self.event.clone()), Access::Edit, MAX_SIZE);
-        let chain = match way {
-            Way::Chain(name, 1) => Some(&self.guest(name)?.one),
-            Way::Chain(name, _) => Some(&self.guest(name)?.three),
-            Way::Fresh(name) => Some(&self.guest(name)?.fresh),
-            _ => None,
-        };
-        if let Some(chain) = chain {
-            let events = vec![self.event.clone()];
-            let begin = Instant::now();
-            chain.before_append(&self.call, &self.subject, events).await?;
-            return Ok(begin.elapsed());
-        }
-        match (way, bare) {
-            (_, Some(bare)) => {
+    async fn once(
+        &self,
+        how: How,
+        event: &Event,
+        bare: Option<&mut BareGuest>,
+    ) -> anyhow::Result<Duration> {
+        let editor = || EventEditor::new(Arc::new(event.clone()), Access::Edit, MAX_SIZE);
+        let chain = match how {
+            How::Chain(name, 1) => &self.guest(name)?.one,
+            How::Chain(name, _) => &self.guest(name)?.three,
+            How::Fresh(name) => &self.guest(name)?.fresh,
+            How::Bare(_) => {
+                let bare = bare.context("a guest to call")?;
                 let editors = vec![editor()];
                 let begin = Instant::now();
                 // As the chain does with what it gets back.
                 for returned in bare.before_append(&self.subject, editors).await? {
                     returned.event.finish()?;
                 }
-                Ok(begin.elapsed())
+                return Ok(begin.elapsed());
             }
-            (Way::Webhook, _) => {
-                let body = self.event.body().to_owned();
-                let begin = Instant::now();
-                self.client.post("/", body).await;
-                Ok(begin.elapsed())
-            }
-            _ => {
+            How::Closure(work) => {
                 let mut editor = editor();
                 let begin = Instant::now();
-                redact_in_process(&mut editor)?;
+                work(&mut editor)?;
                 editor.finish()?;
-                Ok(begin.elapsed())
+                return Ok(begin.elapsed());
             }
-        }
+            How::Echo => return post(&self.echo, event).await,
+            How::Webhook => return post(&self.webhook, event).await,
+        };
+        let events = vec![event.clone()];
+        let begin = Instant::now();
+        chain.before_append(&self.call, &self.subject, events).await?;
+        Ok(begin.elapsed())
     }
+}
+
+/// An event of 1 kB, some of its sentences with an address.
+fn event(addresses: usize) -> anyhow::Result<Event> {
+    let mut text = "Write to secret@example.com about the weather in the town of the letter. "
+        .repeat(addresses);
+    text += &"Write to the old postman about the weather in the town of letters. "
+        .repeat(ADDRESSES - addresses);
+    let body = format!("{{\"role\":\"user\",\"content\":\"{text}\"}}");
+    Ok(Event::parse(Received { body, ..Received::default() }, SystemClock.now(), MAX_SIZE)?)
+}
+
+/// Posts an event, and reads what comes back, as must be done with what others may have changed.
+async fn post(to: &Client, event: &Event) -> anyhow::Result<Duration> {
+    let body = event.body().to_owned();
+    let begin = Instant::now();
+    let body = to.post("/", body).await.expect(200).text;
+    Event::parse(Received { body, ..Received::default() }, SystemClock.now(), MAX_SIZE)?;
+    Ok(begin.elapsed())
+}
+
+/// Starts `tests/bench/webhook.py`, which goes with its standard input. Its process and port.
+fn webhook() -> anyhow::Result<(Child, u16)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/webhook.py");
+    let mut process = Command::new("python3")
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("python3")?;
+    let mut port = String::new();
+    BufReader::new(process.stdout.as_mut().context("its output")?).read_line(&mut port)?;
+    Ok((process, port.trim().parse()?))
 }
 
 /// What the guest does, with the guest's own code.
@@ -235,6 +337,17 @@ fn redact_in_process(editor: &mut EventEditor) -> anyhow::Result<()> {
     }
     for part in editor.numbers() {
         anyhow::ensure!(redact::redact_number(&part.text).is_none(), "a number is a secret");
+    }
+    Ok(())
+}
+
+/// What a new project in Rust does, but for its line in the log.
+fn replace_in_process(editor: &mut EventEditor) -> anyhow::Result<()> {
+    for part in editor.strings() {
+        anyhow::ensure!(!part.text.contains("forbidden"), "Leave out what is forbidden.");
+        if part.text.contains("secret") {
+            editor.set_string(part.index, &part.text.replace("secret", "[removed]"))?;
+        }
     }
     Ok(())
 }
