@@ -53,14 +53,14 @@ const PAIR: &str =
     r#"{"events":[{"role":"user","content":"one"},{"role":"user","content":"two"}]}"#;
 
 /// What came of a siege.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Siege {
     /// Calls to guests in all.
     pub calls: usize,
     /// Calls to the good one, all of which must succeed.
     pub good: usize,
-    /// The daemon's memory after a fifth of the calls, and at the end, in kB.
-    pub resident: (u64, u64),
+    /// The daemon's memory after each fifth of the calls, in kB.
+    pub resident: Vec<u64>,
     /// How long it took.
     pub time: Duration,
 }
@@ -69,7 +69,8 @@ impl Siege {
     /// Whether the memory stayed where it was: within a tenth and 16 MiB, which the allocator may
     /// keep or give back as it likes.
     pub fn is_flat(&self) -> bool {
-        let (before, after) = self.resident;
+        let at = |fifth: Option<&u64>| fifth.copied().expect("five of them");
+        let (before, after) = (at(self.resident.first()), at(self.resident.last()));
         after <= before + before / 10 + 16 * 1024
     }
 }
@@ -83,17 +84,18 @@ pub async fn run(calls: usize) -> Siege {
     let (client, begin) = (daemon.client(), Instant::now());
     let each = HOSTILE.len() + 1;
     let appends = calls.div_ceil(each);
-    assault(&client, appends / 5).await;
-    let before = resident(daemon.id());
-    assault(&client, appends - appends / 5).await;
-    let after = resident(daemon.id());
+    let mut memory = Vec::new();
+    for fifth in 1..=5 {
+        assault(&client, appends * fifth / 5 - appends * (fifth - 1) / 5).await;
+        memory.push(resident(daemon.id()));
+    }
     let metrics = client.get("/metrics").await.expect(200).text;
     let good = format!(
         "sessiond_plugin_calls_total{{plugin={GOOD:?},interface=\"before-append\",outcome=\"ok\"}} {appends}\n"
     );
     assert!(metrics.contains(&good), "{good:?} is not in\n{metrics}");
     let (calls, good) = (appends * each, appends);
-    Siege { calls, good, resident: (before, after), time: begin.elapsed() }
+    Siege { calls, good, resident: memory, time: begin.elapsed() }
 }
 
 /// A daemon whose append hooks are these guests, whose failures are skipped, and the good one.

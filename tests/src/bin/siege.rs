@@ -24,15 +24,14 @@ async fn main() -> ExitCode {
 
 async fn calls_of(calls: usize) -> (bool, String) {
     let siege = run(calls).await;
-    let (before, after) = siege.resident;
+    let memory: Vec<String> = siege.resident.iter().map(|it| (it / 1024).to_string()).collect();
     let told = format!(
         "{} calls in {:.0} s, {} of them to a good guest, which all succeeded.\n\
-         Memory of the daemon: {} MiB after a fifth of the calls, {} MiB at the end: {}.\n",
+         Memory of the daemon after each fifth of the calls, in MiB: {}: {}.\n",
         siege.calls,
         siege.time.as_secs_f64(),
         siege.good,
-        before / 1024,
-        after / 1024,
+        memory.join(", "),
         if siege.is_flat() { "flat" } else { "NOT FLAT" },
     );
     (siege.is_flat(), told)
