@@ -15,10 +15,19 @@ declare module "sessiond:plugin/types@0.1.0" {
     tool: string | null;
   }
 
+  export interface StringPart {
+    index: number;
+    text: string;
+  }
+
   export class Event {
     private constructor();
+    dialect(): string;
     texts(): TextPart[];
     setText(index: number, text: string): void;
+    strings(): StringPart[];
+    setString(index: number, text: string): void;
+    body(): string;
   }
 
   export class Session {

@@ -4,6 +4,7 @@
 
 mod access;
 mod adk;
+mod adk_credentials;
 mod architecture;
 mod async_persist;
 mod bindings;
