@@ -302,3 +302,40 @@ async fn scripts(redis: &RedisServer) -> u64 {
     });
     calls.sum()
 }
+
+/// What one append is refused for costs those beside it a few steps of the store, not one each; they
+/// are all written, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_costs_the_others_little() {
+    const COUNT: u64 = 64;
+    let redis = RedisServer::start().await;
+    let config = config(&redis, "").replace("500ms", "30s");
+    let daemon = Daemon::start(&config).await;
+    let client = daemon.client();
+    create(&client, "s").await;
+    say(&client, "s", "first").await.expect(202);
+    assert_eq!(ids(&client, "s").await, ["first"]);
+    let before = scripts(&redis).await;
+    // Nothing is written until all of them are queued.
+    redis.freeze();
+    for number in 0..COUNT {
+        say(&client, "s", &format!("e{number}")).await.expect(202);
+        if number == 40 {
+            let other = r#"{"id":"first","event":{"role":"user","content":"another"}}"#;
+            client.post(&format!("{SESSIONS}/s/events"), other).await.expect(202);
+        }
+    }
+    redis.thaw();
+    let written = async || {
+        let told = queues(&daemon).await;
+        let lanes = told["lanes"].as_array().unwrap();
+        let done: u64 = lanes.iter().map(|lane| lane["written"].as_u64().unwrap()).sum();
+        (done == COUNT + 1 && told["dead_letters"]["total"] == 1).then_some(())
+    };
+    eventually("all is written", written).await;
+    let calls = scripts(&redis).await - before;
+    assert!(calls < COUNT / 2, "{calls} calls of a script");
+    let numbered = (0..COUNT).map(|number| format!("e{number}"));
+    let wanted: Vec<String> = ["first".to_owned()].into_iter().chain(numbered).collect();
+    assert_eq!(ids(&client, "s").await, wanted);
+}

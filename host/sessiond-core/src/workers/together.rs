@@ -34,8 +34,9 @@ impl Ready {
     }
 }
 
-/// Writes appends in their order, and answers each. After one whose fate is not known nothing more is
-/// written, so that a later one is never stored without it: those get the same answer.
+/// Writes appends in their order, and answers each. After one whose fate is not known, or for which
+/// there is no room at present, nothing more is written, so that a later one is never stored without
+/// it: those get the same answer.
 pub(crate) async fn write<R: AsRef<Ready> + Sync>(
     store: &dyn SessionStore,
     key: &SessionKey,
@@ -74,7 +75,8 @@ fn shared<R: AsRef<Ready>>(appends: &[R]) -> usize {
     count
 }
 
-/// Writes appends whose conditions are the same: together, or one by one if that is refused.
+/// Writes appends whose conditions are the same: together, and if that is refused, in halves. So one
+/// that is refused costs the others a few steps, not one each.
 async fn write_group<R: AsRef<Ready>>(
     store: &dyn SessionStore,
     key: &SessionKey,
@@ -82,25 +84,30 @@ async fn write_group<R: AsRef<Ready>>(
     answers: &mut Vec<Result<Appended, StoreError>>,
 ) {
     let Some(condition) = group.first().map(|first| first.as_ref().condition) else { return };
-    let parts: Vec<&[NewEntry]> = group.iter().map(|it| it.as_ref().entries.as_slice()).collect();
-    let mark = group.iter().rev().find_map(|it| it.as_ref().mark);
-    if group.len() > 1 {
-        match store.append_together(key, condition, &parts, mark).await {
-            Ok(appended) => return answers.extend(appended.into_iter().map(Ok)),
-            Err(error) => {
-                if let Some(same) = Same::of(error) {
-                    return answers.extend(group.iter().map(|_| Err(same.again())));
-                }
+    let mut left = vec![group];
+    while let Some(part) = left.pop() {
+        let entries: Vec<&[NewEntry]> =
+            part.iter().map(|it| it.as_ref().entries.as_slice()).collect();
+        let mark = part.iter().rev().find_map(|it| it.as_ref().mark);
+        let written = store.append_together(key, condition, &entries, mark).await;
+        let error = match written {
+            Ok(appended) if appended.len() == part.len() => {
+                answers.extend(appended.into_iter().map(Ok));
+                continue;
             }
+            Ok(_) => no_answer(),
+            Err(error) => error,
+        };
+        let before = answers.len();
+        if part.len() == 1 {
+            answers.push(Err(error));
+        } else if let Some(same) = Same::of(error) {
+            answers.extend(part.iter().map(|_| Err(same.again())));
+        } else {
+            let (first, second) = part.split_at(part.len() / 2);
+            left.extend([second, first]);
         }
-    }
-    for append in group {
-        let append = append.as_ref();
-        let written = store.append_together(key, condition, &[&append.entries], append.mark).await;
-        let answer = written.and_then(|parts| parts.into_iter().next().ok_or_else(no_answer));
-        let unsure = unsure_of(&answer).is_some();
-        answers.push(answer);
-        if unsure {
+        if answers.iter().skip(before).any(|answer| unsure_of(answer).is_some()) {
             return;
         }
     }
@@ -116,14 +123,16 @@ fn unsure_of(answer: &Result<Appended, StoreError>) -> Option<Unsure> {
         Err(StoreError::NotReplicated { wanted, got }) => {
             Some(Unsure::NotReplicated { wanted: *wanted, got: *got })
         }
+        Err(StoreError::Full(_)) => Some(Unsure::Full),
         _ => None,
     }
 }
 
-/// Why nothing is known of an append.
+/// Why nothing is known of an append, or it may be stored later.
 #[derive(Debug, Clone, Copy)]
 enum Unsure {
     Unavailable,
+    Full,
     NotReplicated { wanted: u32, got: u32 },
 }
 
@@ -131,6 +140,7 @@ impl Unsure {
     fn again(self) -> StoreError {
         match self {
             Self::Unavailable => StoreError::Unavailable("an append before it failed".into()),
+            Self::Full => StoreError::Full("there was no room for an append before it".into()),
             Self::NotReplicated { wanted, got } => StoreError::NotReplicated { wanted, got },
         }
     }
@@ -143,6 +153,7 @@ enum Same {
     OtherGeneration { current: u64 },
     NotReplicated { wanted: u32, got: u32 },
     Unavailable(Shared),
+    Full(Shared),
     Corrupt(Shared),
 }
 
@@ -154,6 +165,7 @@ impl Same {
             StoreError::OtherGeneration { current } => Self::OtherGeneration { current },
             StoreError::NotReplicated { wanted, got } => Self::NotReplicated { wanted, got },
             StoreError::Unavailable(source) => Self::Unavailable(Shared(source.into())),
+            StoreError::Full(source) => Self::Full(Shared(source.into())),
             StoreError::Corrupt(source) => Self::Corrupt(Shared(source.into())),
             _ => return None,
         })
@@ -167,6 +179,7 @@ impl Same {
                 StoreError::NotReplicated { wanted: *wanted, got: *got }
             }
             Self::Unavailable(source) => StoreError::Unavailable(Box::new(source.clone())),
+            Self::Full(source) => StoreError::Full(Box::new(source.clone())),
             Self::Corrupt(source) => StoreError::Corrupt(Box::new(source.clone())),
         }
     }
