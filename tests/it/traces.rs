@@ -1,7 +1,8 @@
 //! Traces, as a collector gets them.
 
 use serde_json::Value;
-use sessiond_tests::daemon::Daemon;
+use sessiond_tests::daemon::{Daemon, guest};
+use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::wait::eventually;
 use sessiond_tests::wat;
 use sessiond_tests::web::{Answer, Web};
@@ -107,6 +108,43 @@ async fn a_request_is_a_tree_of_spans() {
     daemon.terminate();
     assert!(daemon.ended().await.success(), "{}", daemon.log());
     assert!(self::spans(&collector).iter().any(|it| it["traceId"] == "c".repeat(32)));
+}
+
+/// R71: a summary job, in the daemon's queue and in that of Redis, is in the trace of the request that
+/// caused it, and the calls of the summarizer are below the job.
+#[tokio::test]
+async fn a_summary_job_joins_the_trace_of_its_request() {
+    let redis = RedisServer::start().await;
+    let file = guest("rolling-summary-python");
+    for queue in ["local", "redis"] {
+        let collector = Web::start(|_| Answer::json(200, "{}")).await;
+        let daemon = Daemon::start(&format!(
+            "[redis]\nurl = {:?}\n[summary]\nplugin = \"rolling\"\nqueue = {queue:?}\nmin_events = 1\n\
+             min_turns = 1\n[plugins.rolling]\npath = {file:?}\n[telemetry.traces]\n\
+             endpoint = \"{}/v1/traces\"",
+            redis.url(),
+            collector.base()
+        ))
+        .await;
+        let client = daemon.client();
+        client.post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
+        client.post(&format!("{SESSIONS}/s/events"), EVENT).await.expect(200);
+        append(&daemon, &format!("00-{TRACE}-{CLIENT}-01")).await;
+        let joined = async || {
+            let spans = spans(&collector);
+            let joined = spans.into_iter().filter(|it| it["traceId"] == TRACE);
+            let joined: Vec<_> = joined.collect();
+            joined.iter().any(|it| it["name"] == "summary job").then_some(joined)
+        };
+        let joined = eventually("the job is in the trace", joined).await;
+        let job = joined.iter().find(|it| it["name"] == "summary job").unwrap();
+        assert_eq!(job["parentSpanId"], CLIENT, "{joined:?}");
+        assert_eq!(attribute(job, "traceparent"), None);
+        let calls = joined.iter().filter(|it| it["name"] == "plugin call");
+        assert!(calls.clone().count() > 0, "{joined:?}");
+        assert!(calls.clone().all(|it| it["parentSpanId"] == job["spanId"]), "{joined:?}");
+        daemon.client().delete(&format!("{SESSIONS}/s")).await.expect(204);
+    }
 }
 
 /// A collector that is away costs spans, and no request; the daemon still ends in time.

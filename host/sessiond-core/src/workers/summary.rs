@@ -357,8 +357,10 @@ impl Crew {
         let _run = self.tally.begin();
         let begin = Instant::now();
         let cancelled = self.running.enter(&job.key);
-        // A trace of its own, since the request may have ended long ago.
-        let span = tracing::info_span!("summary job", request_id = &*job.call.request_id);
+        // In the trace that the client of its request has, though that may have ended long ago.
+        let CallContext { request_id, traceparent, .. } = &job.call;
+        let traceparent = traceparent.as_deref();
+        let span = tracing::info_span!("summary job", request_id = &**request_id, traceparent);
         let outcome = tokio::select! {
             biased;
             () = cancelled.token.cancelled() => Ok(JobOutcome::Cancelled),

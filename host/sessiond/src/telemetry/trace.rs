@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// What begins a trace. Other spans without a parent, such as those of the daemon's own chores, are
 /// not kept.
 const ROOTS: [&str; 2] = ["request", "summary job"];
-/// The field of a request's span that joins it to the client's trace.
+/// The field of a span that joins it to the trace of the client, whose request it is for.
 const TRACEPARENT: &str = "traceparent";
 
 /// Whether a span is one for the collector.
