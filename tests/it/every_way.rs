@@ -48,7 +48,8 @@ fn carries(method: &str, path: &str) -> Option<Carries> {
             ("get", "/state") => Out,
             ("patch", "/state") | ("delete", "/state/{key}") => In,
             ("get", "/summaries") => Out,
-            ("post", "/summaries") => In,
+            // What is summed up leaves the store, and the summary enters it.
+            ("post", "/summaries") => InAndOut,
             ("post", ":pop") => Out,
             ("post", ":trim" | ":clear" | ":rewind") => {
                 Nothing("it removes, and says how much; state goes back to what was stored before")

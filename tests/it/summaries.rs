@@ -3,6 +3,7 @@
 use sessiond_tests::client::Client;
 use sessiond_tests::daemon::{Daemon, guest};
 use sessiond_tests::wait::eventually;
+use sessiond_tests::wat;
 
 const SESSION: &str = "/v1/apps/shop/users/ann/sessions/s";
 
@@ -93,4 +94,34 @@ async fn what_was_trimmed_before_a_summary_saw_it_is_told() {
     assert_eq!(summary["unseen"]["first_seq"], 1);
     assert_eq!(summary["unseen"]["last_seq"], 6);
     assert_eq!((&summary["first_seq"], &summary["last_seq"]), (&7.into(), &10.into()));
+}
+
+/// R89: a summarizer reads past the get hooks like anybody else; what they hide is covered all the
+/// same, and stays stored.
+#[tokio::test]
+async fn what_a_get_hook_hides_is_in_no_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hide.wasm");
+    let hook = wat::component(&wat::hostile("hide_early"), "after-get-plugin");
+    std::fs::write(&file, hook).unwrap();
+    let more = format!("[hooks]\nget = [\"hide\"]\n[plugins.hide]\npath = {file:?}");
+    let daemon = daemon(&more).await;
+    let client = daemon.client();
+    say(&client, 0..1).await;
+    let summaries = format!("{SESSION}/summaries");
+    let ask = async || {
+        let asked = client.post(&summaries, r#"{"wait":true,"force":true}"#).await;
+        asked.expect(200).json()
+    };
+    assert_eq!(ask().await["outcome"], "empty");
+    say(&client, 1..3).await;
+    let made = ask().await;
+    assert_eq!((&made["outcome"], &made["last_seq"]), (&"stored".into(), &6.into()));
+    let summary = client.get(&summaries).await.json()["summaries"][0].clone();
+    let text = summary["text"].as_str().unwrap();
+    assert!(text.contains("question 1") && text.contains("question 2"), "{text}");
+    assert!(!text.contains("question 0"), "{text}");
+    assert_eq!((&summary["first_seq"], &summary["last_seq"]), (&1.into(), &6.into()));
+    assert_eq!(ask().await["outcome"], "nothing_new");
+    assert_eq!(client.get(SESSION).await.expect(200).json()["last_seq"], 6);
 }

@@ -78,6 +78,14 @@ impl SessionView {
         Self { origin, tracks, ..self }
     }
 
+    /// The same view, to look at only.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        let items = self.items.into_iter();
+        self.items = items.map(|item| ViewItem { event: item.event.read_only(), ..item }).collect();
+        Self { access: Access::Read, ..self }
+    }
+
     /// Whose it is.
     pub fn subject(&self) -> &Subject {
         &self.subject

@@ -115,6 +115,12 @@ impl EventEditor {
         Self { event: Arc::new(Event::clone(&self.event).with_id(id)), ..self }
     }
 
+    /// The same, to look at only.
+    #[must_use]
+    pub(crate) fn read_only(self) -> Self {
+        Self { access: Access::Read, ..self }
+    }
+
     /// The event, without the edits made since its parts were listed: good for all but its text.
     pub fn event(&self) -> &Event {
         &self.event

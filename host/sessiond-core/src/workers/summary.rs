@@ -11,6 +11,7 @@ mod prefix;
 mod queue;
 mod quiet;
 mod rules;
+mod shown;
 mod tally;
 
 pub(crate) use job::text_and_topics;

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::prefix::safe_prefix;
 use super::queue::{Cause, JobRequest};
 use super::rules::SummaryRules;
+use super::shown::{Found, Shown};
 use crate::error::Error;
-use crate::event::editor::Access;
 use crate::event::{Event, StoredEvent};
 use crate::hook::chain::{ChainError, HookChain};
 use crate::hook::{FailureKind, HookError, Summarizer};
@@ -85,7 +84,7 @@ impl JobOutcome {
 pub struct SummaryWork {
     /// Where sessions are.
     pub store: Arc<dyn SessionStore>,
-    /// Who looks at a summary before it is stored.
+    /// Who looks at what is summed up, and at a summary before it is stored.
     pub hooks: HookChain,
     /// Who sums up.
     pub summarizer: Arc<dyn Summarizer>,
@@ -151,41 +150,60 @@ impl SummaryWork {
         if !self.is_due(request, &header, &events) {
             return Ok(Prepared::Ended(JobOutcome::NotDue));
         }
-        let (offered, more) = self.offered(&events, complete);
-        let Some(job) = self.job(request, previous, &header, offered) else {
+        if events.is_empty() {
             return Ok(Prepared::Ended(JobOutcome::NothingNew));
-        };
-        let draft = {
-            let subject = Subject::Session(request.key.clone());
-            let (access, max_size) = (Access::Read, self.max_event_size);
-            let view = SessionView::new(subject, Some(header), access, offered.to_vec(), max_size);
-            match self.ask(request, view.with_state(state), &job).await? {
-                Some(draft) => draft,
-                None => return Ok(Prepared::Ended(JobOutcome::NotDue)),
-            }
-        };
-        if draft.text.trim().is_empty() {
-            return Ok(Prepared::Ended(JobOutcome::Empty));
         }
-        let last_sequence = self.check(&draft, &job, offered)?;
-        let (text, topics) = match self.screen(request, draft).await? {
-            Ok(kept) => kept,
-            Err(by) => return Ok(Prepared::Ended(JobOutcome::DroppedBy(by))),
+        let found = Found { header, state, previous, events: &events, complete };
+        let shown = self.shown(request, &found).await?;
+        let more = shown.more;
+        let (text, topics, last_sequence) = match self.draft(request, &found, shown).await? {
+            Ok(written) => written,
+            Err(outcome) => return Ok(Prepared::Ended(outcome)),
         };
+        let Found { header, previous, .. } = found;
         let totals = totals_at(&header, &events, last_sequence, complete);
-        let first =
-            job.previous.as_ref().map_or(job.first_sequence, |summary| summary.first_sequence);
-        let unseen = job.unseen.or(job.previous.and_then(|summary| summary.unseen));
+        let first = events.first().map_or(0, |event| event.sequence);
+        let unseen = unseen(&header, boundary);
         let summary = Summary {
             filter_key: request.filter_key.clone(),
             text,
             topics,
-            first_sequence: first,
+            first_sequence: previous.as_ref().map_or(first, |summary| summary.first_sequence),
             last_sequence,
-            unseen,
+            unseen: unseen.or(previous.and_then(|summary| summary.unseen)),
             updated_at: self.clock.now(),
         };
         Ok(Prepared::Ready { seen: seen.version(), summary: Box::new(summary), totals, more })
+    }
+
+    /// Has a summary written of what is shown, up to the sequence that is returned with it; or says
+    /// why there is none.
+    async fn draft(
+        &self,
+        request: &JobRequest,
+        found: &Found<'_>,
+        shown: Shown<'_>,
+    ) -> Result<Result<(String, Vec<String>, u64), JobOutcome>, Error> {
+        let Some(job) = self.job(request, found, &shown) else {
+            return Ok(Err(JobOutcome::NothingNew));
+        };
+        let covered = shown.covered;
+        if shown.view.is_empty() {
+            // There is nothing to add to what was said before.
+            let previous = found.previous.clone().ok_or(JobOutcome::Empty);
+            return Ok(previous.map(|it| (it.text, it.topics, job.last_sequence)));
+        }
+        let Some(draft) = self.ask(request, shown.view, &job).await? else {
+            return Ok(Err(JobOutcome::NotDue));
+        };
+        if draft.text.trim().is_empty() {
+            return Ok(Err(JobOutcome::Empty));
+        }
+        let last_sequence = self.check(&draft, &job, covered)?;
+        let screened = self.screen(request, draft).await?;
+        Ok(screened
+            .map(|(text, topics)| (text, topics, last_sequence))
+            .map_err(JobOutcome::DroppedBy))
     }
 
     /// Whether what caused the job still holds.
@@ -211,20 +229,6 @@ impl SummaryWork {
         }
     }
 
-    /// What of a backlog the summarizer gets, and whether there is more for a next job.
-    fn offered<'e>(&self, events: &'e [StoredEvent], complete: bool) -> (&'e [StoredEvent], bool) {
-        let max_age = i64::try_from(self.rules.open_call_max_age.as_nanos()).unwrap_or(i64::MAX);
-        let now = self.clock.now();
-        let given_up =
-            |event: &StoredEvent| now.nanos().saturating_sub(event.event.time().nanos()) > max_age;
-        let prefix = safe_prefix(events, self.rules.input_tokens, complete, given_up);
-        if prefix.orphans > 0 {
-            metrics::counter!("sessiond_summary_open_calls_passed_total")
-                .increment(prefix.orphans as u64);
-        }
-        (events.get(..prefix.len).unwrap_or_default(), prefix.more)
-    }
-
     async fn read(
         &self,
         request: &JobRequest,
@@ -240,25 +244,23 @@ impl SummaryWork {
     fn job(
         &self,
         request: &JobRequest,
-        previous: Option<Summary>,
-        header: &SessionHeader,
-        events: &[StoredEvent],
+        found: &Found<'_>,
+        shown: &Shown<'_>,
     ) -> Option<SummaryJob> {
-        let first_sequence = events.first()?.sequence;
-        let last_sequence = events.last()?.sequence;
-        let boundary = previous.as_ref().map_or(0, |summary| summary.last_sequence);
-        let unseen = (header.first_sequence > boundary + 1)
-            .then(|| (boundary + 1, header.first_sequence - 1));
+        let first_sequence = shown.covered.first()?.sequence;
+        let last_sequence = shown.covered.last()?.sequence;
+        let boundary = found.previous.as_ref().map_or(0, |summary| summary.last_sequence);
+        let unseen = unseen(&found.header, boundary);
         if let Some((first, last)) = unseen {
             metrics::counter!("sessiond_summary_unseen_events_total").increment(last - first + 1);
         }
         Some(SummaryJob {
             filter_key: request.filter_key.clone(),
             forced: request.is_forced(),
-            previous,
+            previous: shown.previous.clone(),
             first_sequence,
             last_sequence,
-            backlog: Backlog::of(events),
+            backlog: shown.backlog(),
             unseen,
         })
     }
@@ -319,6 +321,11 @@ impl SummaryWork {
         let kept = self.hooks.before_one(&request.call, &subject, event).await?;
         Ok(kept.map(|kept| text_and_topics(kept.body())))
     }
+}
+
+/// The events after a boundary that were trimmed before any summary saw them.
+fn unseen(header: &SessionHeader, boundary: u64) -> Option<(u64, u64)> {
+    (header.first_sequence > boundary + 1).then(|| (boundary + 1, header.first_sequence - 1))
 }
 
 /// The text and the topics of an entry of kind `summary`.

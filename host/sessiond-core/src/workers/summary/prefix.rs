@@ -16,6 +16,13 @@ pub(super) struct Prefix {
     pub(super) orphans: usize,
 }
 
+/// What a job can take at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Budget {
+    pub(super) tokens: u64,
+    pub(super) events: usize,
+}
+
 /// The longest part that ends with a turn and fits. If not even one turn fits, it may end within the
 /// turn, and if nothing fits, it is as short as can be: a session must not wait for ever.
 ///
@@ -23,7 +30,7 @@ pub(super) struct Prefix {
 /// `given_up`. `complete` tells whether these are all the events there are.
 pub(super) fn safe_prefix(
     events: &[StoredEvent],
-    budget: u64,
+    budget: Budget,
     complete: bool,
     given_up: impl Fn(&StoredEvent) -> bool,
 ) -> Prefix {
@@ -41,7 +48,7 @@ pub(super) fn safe_prefix(
         if shortest == 0 {
             shortest = len;
         }
-        if tokens <= budget {
+        if tokens <= budget.tokens && len <= budget.events {
             within = len;
             let next = events.get(len).map(|next| next.event.facts().user_turn);
             if next.unwrap_or(complete) {
@@ -49,7 +56,8 @@ pub(super) fn safe_prefix(
             }
         }
     }
-    let cut_short = tokens > budget || !complete;
+    let fits = tokens <= budget.tokens && events.len() <= budget.events;
+    let cut_short = !fits || !complete;
     let len = match (turn, within) {
         (0, within) if cut_short => {
             if within > 0 {
@@ -131,8 +139,12 @@ mod tests {
         script.split(' ').enumerate().map(event).collect()
     }
 
-    fn prefix(script: &str, budget: u64) -> (usize, bool) {
-        let prefix = safe_prefix(&events(script), budget, true, |_| false);
+    fn within(tokens: u64) -> Budget {
+        Budget { tokens, events: usize::MAX }
+    }
+
+    fn prefix(script: &str, tokens: u64) -> (usize, bool) {
+        let prefix = safe_prefix(&events(script), within(tokens), true, |_| false);
         (prefix.len, prefix.more)
     }
 
@@ -153,6 +165,21 @@ mod tests {
         assert_eq!(prefix("u", 5), (1, false));
     }
 
+    /// A limit in events is held like one in tokens.
+    #[test]
+    fn it_has_no_more_events_than_wanted() {
+        let few = |script: &str, count| {
+            let budget = Budget { tokens: 1_000, events: count };
+            let prefix = safe_prefix(&events(script), budget, true, |_| false);
+            (prefix.len, prefix.more)
+        };
+        assert_eq!(few("u a u a u", 5), (5, false));
+        assert_eq!(few("u a u a u", 4), (4, true));
+        assert_eq!(few("u a u a u", 3), (2, true));
+        assert_eq!(few("u c1 r1 a", 2), (1, true));
+        assert_eq!(few("c1 r1 a", 1), (2, true));
+    }
+
     /// R56: a call and its answer stay together, and what has no answer yet is waited for.
     #[test]
     fn it_never_parts_a_call_from_its_answer() {
@@ -169,15 +196,15 @@ mod tests {
     fn an_orphan_is_given_up() {
         let backlog = events("u c1 u a");
         let given_up = |event: &StoredEvent| event.sequence <= 2;
-        let prefix = safe_prefix(&backlog, 1_000, true, given_up);
+        let prefix = safe_prefix(&backlog, within(1_000), true, given_up);
         assert_eq!(prefix, Prefix { len: 4, more: false, orphans: 1 });
     }
 
     #[test]
     fn part_of_a_backlog_ends_before_the_turn_that_may_go_on() {
-        let prefix = safe_prefix(&events("u a u a"), 1_000, false, |_| false);
+        let prefix = safe_prefix(&events("u a u a"), within(1_000), false, |_| false);
         assert_eq!((prefix.len, prefix.more), (2, true));
-        let prefix = safe_prefix(&events("u a a"), 1_000, false, |_| false);
+        let prefix = safe_prefix(&events("u a a"), within(1_000), false, |_| false);
         assert_eq!((prefix.len, prefix.more), (3, true));
     }
 }

@@ -1,3 +1,5 @@
+mod shown;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -82,9 +84,23 @@ fn start(
     limits: PoolLimits,
     rules: SummaryRules,
 ) -> Arc<SummaryPool> {
+    start_with(store, slow, limits, rules, no_hooks())
+}
+
+fn no_hooks() -> HookChain {
+    HookChain::new(Vec::new(), Vec::new(), 1_000)
+}
+
+fn start_with(
+    store: &Arc<EmbeddedStore>,
+    slow: &Arc<Slow>,
+    limits: PoolLimits,
+    rules: SummaryRules,
+    hooks: HookChain,
+) -> Arc<SummaryPool> {
     let work = SummaryWork {
         store: store.clone(),
-        hooks: HookChain::new(Vec::new(), Vec::new(), 1_000),
+        hooks,
         summarizer: slow.clone(),
         max_event_size: 1_000,
         rules,
@@ -95,12 +111,17 @@ fn start(
 }
 
 async fn ruled(slow: Slow, limits: PoolLimits, rules: SummaryRules) -> Fixture {
+    hooked(slow, limits, rules, no_hooks()).await
+}
+
+/// With hooks on what jobs read.
+async fn hooked(slow: Slow, limits: PoolLimits, rules: SummaryRules, hooks: HookChain) -> Fixture {
     let store = Arc::new(EmbeddedStore::new(StoreRules::default()));
     let slow = Arc::new(slow);
-    let pool = start(&store, &slow, limits, rules);
-    let hooks = HookChain::new(Vec::new(), Vec::new(), 1_000);
+    let pool = start_with(&store, &slow, limits, rules, hooks);
     let (summaries, clock) = (Some(pool.clone()), Arc::new(SystemClock));
-    let service = SessionService::new(store.clone(), hooks, summaries, Limits::default(), clock);
+    let service =
+        SessionService::new(store.clone(), no_hooks(), summaries, Limits::default(), clock);
     let key = SessionKey::new("a", "u", "s").unwrap();
     let generation = store.create(&key, &[]).await.unwrap().unwrap().generation;
     Fixture { store, slow, pool, service, key, generation }
