@@ -3,6 +3,7 @@ package sessiond_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -167,4 +168,36 @@ func TestAWatchGoesOnWhereItBroke(t *testing.T) {
 	if got := strings.Join(asked, ","); got != " Bearer sd_1,1-3 Bearer sd_1" {
 		t.Fatal(got)
 	}
+}
+
+func TestTokensR84(t *testing.T) {
+	d, tokens := daemon.StartGuarded(t, "ann", "bob")
+	ctx, key := context.Background(), sessiond.Key{App: "shop", User: "ann", Session: "s"}
+	owner := sessiond.New(d.URL, sessiond.WithToken(tokens["ann"]))
+	_, err := owner.CreateSession(ctx, key, nil)
+	check(t, err)
+	refusal := func(token string) *sessiond.Error {
+		t.Helper()
+		t.Setenv("SESSIOND_TOKEN", token)
+		_, err := sessiond.New(d.URL).GetSession(ctx, key, sessiond.ReadOptions{})
+		var refused *sessiond.Error
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		return refused
+	}
+	// Nothing tells another user that there is such a session.
+	if it := refusal(tokens["bob"]); it.Status != 404 || it.Code != "session_not_found" {
+		t.Fatal(it)
+	}
+	if it := refusal("sd_old"); it.Status != 401 || it.Code != "token_unknown" {
+		t.Fatal(it)
+	}
+	it := refusal("")
+	if it.Status != 401 || it.Code != "token_missing" || !strings.Contains(it.Error(), "Authorization: Bearer TOKEN") {
+		t.Fatal(it)
+	}
+	t.Setenv("SESSIOND_TOKEN", tokens["ann"])
+	_, err = sessiond.New(d.URL).GetSession(ctx, key, sessiond.ReadOptions{})
+	check(t, err)
 }

@@ -30,7 +30,8 @@ const answers = (port) =>
   });
 
 export class Daemon {
-  static async start() {
+  /** With these lines for the table of the server. */
+  static async start(server = "") {
     const daemon = new Daemon();
     daemon.folder = await mkdtemp(join(tmpdir(), "sessiond-"));
     const [port, redis] = [await freePort(), await freePort()];
@@ -39,7 +40,7 @@ export class Daemon {
     daemon.redis = spawn("redis-server", ["--port", redis, "--save", "", "--appendonly", "no"], options);
     await eventually("Redis", () => answers(redis));
     daemon.config = join(daemon.folder, "sessiond.toml");
-    const text = `[server]\nlisten = "127.0.0.1:${port}"\n[redis]\nurl = "redis://127.0.0.1:${redis}"\n`;
+    const text = `[server]\nlisten = "127.0.0.1:${port}"\n${server}[redis]\nurl = "redis://127.0.0.1:${redis}"\n`;
     await writeFile(daemon.config, text);
     await daemon.run();
     return daemon;

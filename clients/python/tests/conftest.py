@@ -26,7 +26,7 @@ def free_port() -> int:
 class Daemon:
     """sessiond and the Redis behind it, both processes."""
 
-    def __init__(self, folder: Path, config: str = ""):
+    def __init__(self, folder: Path, config: str = "", server: str = ""):
         self.folder = folder
         self.port, redis_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -39,7 +39,7 @@ class Daemon:
             cwd=folder,
         )
         (folder / "sessiond.toml").write_text(
-            f'[server]\nlisten = "127.0.0.1:{self.port}"\n'
+            f'[server]\nlisten = "127.0.0.1:{self.port}"\n{server}'
             f'[redis]\nurl = "redis://127.0.0.1:{redis_port}"\n{config}'
         )
         self._wait_for_redis(redis_port)

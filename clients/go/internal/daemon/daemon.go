@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,6 +24,39 @@ type Daemon struct {
 
 // Start starts both; they end with the test. The configuration is added to what they need.
 func Start(t testing.TB, config string) *Daemon {
+	t.Helper()
+	return start(t, "", config)
+}
+
+// StartGuarded starts a daemon with a token for each of these users of the app "shop", and returns
+// the tokens beside it.
+func StartGuarded(t testing.TB, users ...string) (*Daemon, map[string]string) {
+	t.Helper()
+	tokens, lines := map[string]string{}, []string{}
+	for _, user := range users {
+		said, err := exec.Command(program(), "token", "new", user, "--app", "shop", "--user", user).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range strings.Fields(string(said)) {
+			if strings.HasPrefix(word, "sd_") {
+				tokens[user] = word
+			}
+		}
+		for _, line := range strings.Split(string(said), "\n") {
+			if !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
+			}
+		}
+	}
+	file := filepath.Join(t.TempDir(), "tokens.toml")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, fmt.Sprintf("tokens_file = %q\n", file), ""), tokens
+}
+
+func start(t testing.TB, access, config string) *Daemon {
 	t.Helper()
 	d := &Daemon{folder: t.TempDir()}
 	listen, redis := freeAddress(t), freeAddress(t)
@@ -41,7 +75,7 @@ func Start(t testing.TB, config string) *Daemon {
 		}
 		return err == nil
 	})
-	text := fmt.Sprintf("[server]\nlisten = %q\n[redis]\nurl = \"redis://%s\"\n%s", listen, redis, config)
+	text := fmt.Sprintf("[server]\nlisten = %q\n%s[redis]\nurl = \"redis://%s\"\n%s", listen, access, redis, config)
 	if err := os.WriteFile(filepath.Join(d.folder, "sessiond.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
