@@ -48,4 +48,5 @@ async def main(uri: str, text: str) -> None:
     await service.close()
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

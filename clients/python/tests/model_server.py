@@ -1,6 +1,6 @@
 """A stand-in for a model: speaks OpenAI's Responses and Chat Completions APIs, and follows a script.
 
-On a user's turn it calls the tool `look`; on the tool's result it tells what it was shown.
+On a user's turn it calls the tool `look`, if it may; on the tool's result it tells what it was shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def responses(request: Json) -> Json:
     items = request["input"]
-    if items[-1].get("type") == "function_call_output":
+    if items[-1].get("type") == "function_call_output" or not request.get("tools"):
         calls = sum(it.get("type") == "function_call" for it in items)
         text = f"items: {len(items)}; calls: {calls}"
         output: Json = {
@@ -58,7 +58,7 @@ def responses(request: Json) -> Json:
 def completions(request: Json) -> Json:
     messages = request["messages"]
     message: Json
-    if messages[-1]["role"] == "tool":
+    if messages[-1]["role"] == "tool" or not request.get("tools"):
         calls = sum(bool(it.get("tool_calls")) for it in messages)
         message = {"role": "assistant", "content": f"items: {len(messages)}; calls: {calls}"}
     else:

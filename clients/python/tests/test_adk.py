@@ -15,6 +15,7 @@ from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions, EventCompaction
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.genai import types
+from readme import blocks
 
 from sessiond import SessiondError
 from sessiond.adk import SessiondSessionService
@@ -181,9 +182,8 @@ def test_the_registration_of_the_readme(daemon, user, tmp_path):
     """services.yaml, as `adk web` reads it."""
     from google.adk.cli.service_registry import get_service_registry, load_services_module
 
-    (tmp_path / "services.yaml").write_text(
-        "services:\n  - {scheme: sessiond, type: session, class: sessiond.adk.SessiondSessionService}\n"
-    )
+    (yaml,) = blocks("python", "Google ADK", "yaml")
+    (tmp_path / "services.yaml").write_text(yaml)
     load_services_module(str(tmp_path))
     service = get_service_registry().create_session_service(
         f"sessiond://{daemon.address}", agents_dir=str(tmp_path)

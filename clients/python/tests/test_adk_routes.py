@@ -1,34 +1,18 @@
-"""Holds the routes under /apps against google-adk itself: its models read what the daemon answers, and
-the same steps on its in-memory service come to the same session.
+"""The routes under `/apps` held against google-adk itself: its models, which are strict, read what the
+daemon answers, and the same steps on its in-memory service come to the same session (R92)."""
 
-Usage: compare.py BASE, where BASE is such as http://127.0.0.1:7717.
-"""
+from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import urllib.error
-import urllib.request
 
+import httpx
 from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions
+from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.in_memory_session_service import InMemorySessionService
 from google.adk.sessions.session import Session
 from google.genai import types
-
-BASE = sys.argv[1]
-SESSIONS = "/apps/hello/users/u1/sessions"
-
-
-def ask(method, path, body=None):
-    data = None if body is None else (body if isinstance(body, bytes) else json.dumps(body).encode())
-    request = urllib.request.Request(BASE + path, data=data, method=method)
-    request.add_header("Content-Type", "application/json")
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def events():
@@ -75,44 +59,43 @@ def dumped(session):
     return dump
 
 
-async def main():
+def test_google_adk_reads_all_of_it_and_has_the_same_sessions(daemon):
+    with httpx.Client(base_url=f"{daemon.url}/apps/hello/users/u1") as client:
+        asyncio.run(compare(client))
+
+
+async def compare(client: httpx.Client) -> None:
     service = InMemorySessionService()
     state = {"locale": "en", "app:a": 1, "user:u": [1, 2]}
     keys = {"app_name": "hello", "user_id": "u1", "session_id": "s1"}
     theirs = await service.create_session(**keys, state=dict(state))
-    status, answer = ask("POST", SESSIONS, {"sessionId": "s1", "state": state})
-    assert status == 200, answer
-    assert dumped(Session.model_validate(answer)) == dumped(theirs), answer
+    created = client.post("/sessions", json={"sessionId": "s1", "state": state})
+    assert created.status_code == 200, created.text
+    assert dumped(Session.model_validate(created.json())) == dumped(theirs)
+    known = {field.alias or name for name, field in Event.model_fields.items()}
     for event in events():
-        body = event.model_dump_json(by_alias=True, exclude_none=True).encode()
+        body = event.model_dump_json(by_alias=True, exclude_none=True)
         await service.append_event(theirs, event)
-        status, answer = ask("POST", f"{SESSIONS}/s1/events", body)
-        assert status == 200, answer
-        known = {field.alias or name for name, field in Event.model_fields.items()}
-        assert set(answer) <= known, set(answer) - known
-        Event.model_validate(answer)
-    for query, config in [("", {}), ("?numRecentEvents=2", {"num_recent_events": 2})]:
-        from google.adk.sessions.base_session_service import GetSessionConfig
-
-        theirs = await service.get_session(**keys, config=GetSessionConfig(**config))
-        status, answer = ask("GET", f"{SESSIONS}/s1{query}")
-        assert status == 200, answer
-        assert dumped(Session.model_validate(answer)) == dumped(theirs), json.dumps(
-            [dumped(Session.model_validate(answer)), dumped(theirs)], indent=1
+        answer = client.post(
+            "/sessions/s1/events", content=body, headers={"Content-Type": "application/json"}
         )
-    status, answer = ask("GET", SESSIONS)
+        assert answer.status_code == 200, answer.text
+        assert set(answer.json()) <= known
+        Event.model_validate(answer.json())
+    for query, config in [("", {}), ("?numRecentEvents=2", {"num_recent_events": 2})]:
+        theirs = await service.get_session(**keys, config=GetSessionConfig(**config))
+        answer = client.get(f"/sessions/s1{query}")
+        assert answer.status_code == 200, answer.text
+        assert dumped(Session.model_validate(answer.json())) == dumped(theirs)
     listed = await service.list_sessions(app_name="hello", user_id="u1")
-    ours = [dumped(Session.model_validate(session)) for session in answer]
-    assert ours == [dumped(session) for session in listed.sessions], (ours, listed)
-    status, answer = ask("PATCH", f"{SESSIONS}/s1", {"stateDelta": {"locale": "de"}})
-    assert status == 200 and Session.model_validate(answer).state["locale"] == "de", answer
-    assert ask("POST", SESSIONS, {"sessionId": "s1"}) == (
-        409, {"detail": "Session already exists: s1"}
-    )
-    assert ask("DELETE", f"{SESSIONS}/s1") == (200, None)
-    assert ask("DELETE", f"{SESSIONS}/s1") == (200, None)
-    assert ask("GET", f"{SESSIONS}/s1") == (404, {"detail": "Session not found"})
-    print("google-adk reads all of it, and has the same sessions")
-
-
-asyncio.run(main())
+    ours = [dumped(Session.model_validate(it)) for it in client.get("/sessions").json()]
+    assert ours == [dumped(it) for it in listed.sessions]
+    patched = client.patch("/sessions/s1", json={"stateDelta": {"locale": "de"}})
+    assert Session.model_validate(patched.json()).state["locale"] == "de"
+    again = client.post("/sessions", json={"sessionId": "s1"})
+    assert (again.status_code, again.json()) == (409, {"detail": "Session already exists: s1"})
+    for _ in range(2):
+        deleted = client.delete("/sessions/s1")
+        assert (deleted.status_code, deleted.json()) == (200, None)
+    gone = client.get("/sessions/s1")
+    assert (gone.status_code, gone.json()) == (404, {"detail": "Session not found"})
