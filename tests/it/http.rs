@@ -47,7 +47,10 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
         ("GET", &format!("{SESSIONS}/s?window=user"), &[], "", 400, "bad_parameter"),
         ("GET", &format!("{SESSIONS}?page_size=0"), &[], "", 400, "bad_parameter"),
         ("GET", &format!("{SESSIONS}?page_token=x"), &[], "", 400, "bad_parameter"),
-        ("GET", &format!("{SESSIONS}/s:pop"), &[], "", 404, "unknown_verb"),
+        ("GET", &format!("{SESSIONS}/s:pop"), &[], "", 405, "wrong_method"),
+        ("GET", &format!("{SESSIONS}/s:drop"), &[], "", 404, "unknown_verb"),
+        ("POST", &format!("{SESSIONS}/s:drop"), &[], "", 404, "unknown_verb"),
+        ("PUT", &format!("{SESSIONS}/s:drop"), &[], "", 404, "no_route"),
         ("GET", &format!("{SESSIONS}/%ff"), &[], "", 400, "bad_name"),
         ("GET", &format!("{SESSIONS}/{}", "x".repeat(513)), &[], "", 400, "bad_name"),
         ("POST", SESSIONS, &[], r#"{"id":"t","stat":{}}"#, 400, "unknown_field"),
@@ -156,4 +159,30 @@ async fn operations_and_headers() {
         metrics.contains("route=\"/v1/apps/{app}/users/{user}/sessions\",status=\"201\"} 2"),
         "{metrics}"
     );
+}
+
+/// R98: a method that a path does not have is refused with those that it has (RFC 9110, 15.5.6), and
+/// what is done to a session has its own beside those of the session.
+#[tokio::test]
+async fn a_refused_method_comes_with_those_that_there_are() {
+    let daemon = Daemon::start("").await;
+    let client = daemon.client();
+    client.post(SESSIONS, r#"{"id":"s"}"#).await.expect(201);
+    let session = format!("{SESSIONS}/s");
+    let cases = [
+        ("POST", session.clone(), "GET, HEAD, PATCH, DELETE"),
+        ("PUT", session.clone(), "GET, HEAD, PATCH, DELETE"),
+        ("DELETE", format!("{session}:pop"), "POST"),
+        ("POST", format!("{session}:watch"), "GET, HEAD"),
+        ("PATCH", SESSIONS.to_owned(), "GET, HEAD, POST"),
+        ("OPTIONS", format!("{SESSIONS}:batch_get"), "POST"),
+        ("PUT", "/apps/shop/users/ann/sessions/s".to_owned(), "GET, HEAD, POST, PATCH, DELETE"),
+        ("POST", "/healthz".to_owned(), "GET, HEAD"),
+    ];
+    for (method, path, allowed) in cases {
+        let reply = client.send(method, &path, &[], "").await.unwrap();
+        assert_eq!(reply.status.as_u16(), 405, "{method} {path}");
+        assert_eq!(reply.headers["allow"], allowed, "{method} {path}");
+    }
+    client.get(&session).await.expect(200);
 }

@@ -42,6 +42,13 @@ impl Time {
         i64::try_from(nanos).ok().map(Self)
     }
 
+    /// As [`Time::parse`], but of a year out of range the nearest time that there is.
+    pub fn parse_nearest(text: &str) -> Option<Self> {
+        let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
+        let last = if nanos < 0 { i64::MIN } else { i64::MAX };
+        Some(Self(i64::try_from(nanos).unwrap_or(last)))
+    }
+
     /// Nanoseconds since 1970.
     pub const fn nanos(self) -> i64 {
         self.0

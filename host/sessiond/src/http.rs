@@ -11,6 +11,7 @@ mod events;
 mod fields;
 mod gate;
 mod guard;
+mod method;
 mod operations;
 mod params;
 mod plugins;
@@ -239,21 +240,16 @@ fn router<'a>(routes: impl Iterator<Item = &'a Route>, adk: &str) -> Router<Api>
     let router = routes.fold(Router::new(), |router, route| match handlers(route.path) {
         Some(handlers) => {
             let before = if route.is_adk() { adk } else { "" };
-            router.route(&format!("{before}{}", route.path), handlers.fallback(wrong_method))
+            router.route(&format!("{before}{}", route.path), handlers.fallback(no_route))
         }
         None => router,
     });
-    router.fallback(no_route)
+    router.fallback(no_route).layer(from_fn(method::known))
 }
 
 async fn no_route() -> Problem {
     let detail = "there is no such route: /openapi.json has all of them";
     Problem::new(StatusCode::NOT_FOUND, "no_route", detail)
-}
-
-async fn wrong_method() -> Problem {
-    let detail = "the route does not have this method: /openapi.json has all of them";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", detail)
 }
 
 #[cfg(test)]

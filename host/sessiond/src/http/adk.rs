@@ -13,7 +13,7 @@ use sessiond_core::dialect::Dialect;
 use sessiond_core::error::Error;
 use sessiond_core::event::Received;
 use sessiond_core::hook::Purpose;
-use sessiond_core::json::Value;
+use sessiond_core::json::{Kind, Value};
 use sessiond_core::key::{SessionKey, UserKey};
 use sessiond_core::read::ReadOptions;
 use sessiond_core::service::{IfExists, ItemFate};
@@ -78,7 +78,10 @@ pub(super) async fn create_named(
 ) -> Result<Response, Problem> {
     let key = ask.session()?;
     let state = match ask.optional_json()? {
-        Some(body) if !body.root().is_null() => state_delta(body.root())?,
+        Some(body) if body.root().kind() == Kind::Object => state_delta(body.root())?,
+        Some(body) if !body.root().is_null() => {
+            return Err(Problem::bad_request("wrong_type", "the state must be an object"));
+        }
         _ => StateDelta::default(),
     };
     let id = Some(key.session().to_owned());

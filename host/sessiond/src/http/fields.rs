@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let number = value.raw().parse().ok();
+        let number = value.raw().parse().ok().or_else(|| whole(value.raw()));
         number.map(Some).ok_or_else(|| wrong_type(&format!("{name:?}"), "a whole number"))
     }
 
@@ -105,6 +105,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A whole number that is written with a fraction or an exponent: JSON has one kind of numbers.
+fn whole(text: &str) -> Option<u64> {
+    let number: f64 = text.parse().ok()?;
+    // Beyond it, a number has lost digits.
+    let exact = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+    exact.then_some(number as u64)
+}
+
 fn wrong_type(what: &str, form: &str) -> Problem {
     Problem::bad_request("wrong_type", format!("{what} must be {form}"))
 }
@@ -115,9 +123,15 @@ mod tests {
 
     #[test]
     fn members_are_known_and_of_their_type() {
-        let body = JsonBody::parse(r#"{"id":"a","n":3,"f":true,"o":{},"x":null,"y":1}"#.to_owned())
-            .unwrap();
+        let body = JsonBody::parse(
+            r#"{"id":"a","n":3,"w":[30.0,3e1,2.5,-1,1e300,"3"],"f":true,"o":{},"x":null,"y":1}"#
+                .to_owned(),
+        )
+        .unwrap();
         let fields = body.fields().unwrap();
+        let numbers = fields.array("w").unwrap().unwrap().items();
+        let numbers: Vec<_> = numbers.map(|value| whole(value.raw())).collect();
+        assert_eq!(numbers, [Some(30), Some(30), None, None, None, None]);
         assert_eq!(fields.text("id").unwrap().as_deref(), Some("a"));
         assert_eq!(fields.number("n").unwrap(), Some(3));
         assert!(fields.flag("f").unwrap() && !fields.flag("x").unwrap());

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sessiond_core::key::UserKey;
@@ -11,8 +11,8 @@ use sessiond_core::store::StoreError;
 
 use super::ask::split_path;
 use super::guard;
+use super::method::{methods_of, name_of};
 use super::problem::Problem;
-use super::{ROUTES, Route, SESSION, VERBS};
 use crate::access::{Access, Refusal, Scope, Target, Token};
 
 /// What a route needs.
@@ -129,26 +129,11 @@ fn token_of(access: &Access, headers: &HeaderMap) -> Result<Token, Problem> {
 
 /// What the table says of a request. What is not in it needs a token, to be told that it is nothing.
 fn need_of(request: &Request) -> Need {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let found = path.and_then(|path| {
-        let exact = ROUTES.iter().find(|route| route.path == path);
-        exact.or_else(|| ROUTES.iter().find(|it| it.is_adk() && path.ends_with(it.path)))
-    });
-    let Some(Route { path, methods }) = found else { return Need::Token };
-    // HEAD is answered as GET is.
-    let method = match *request.method() {
-        Method::HEAD => "get".to_owned(),
-        ref method => method.as_str().to_ascii_lowercase(),
-    };
-    let verb = match split_path(request.uri().path()) {
-        Ok((_, Some(verb))) if *path == SESSION => Some(verb),
-        _ => None,
-    };
-    let need = match verb {
-        Some(verb) => {
-            VERBS.iter().find(|it| it.name == verb && it.method == method).map(|it| it.need)
-        }
-        None => methods.iter().find(|(name, _)| *name == method).map(|(_, need)| *need),
-    };
-    need.unwrap_or(Need::Token)
+    let (asked, methods) = (name_of(request.method()), methods_of(request));
+    match methods.iter().find(|(name, _)| *name == asked) {
+        Some((_, need)) => *need,
+        // Who needs no token for the path needs none to be told what it takes.
+        None if methods.iter().any(|(_, need)| *need == Need::Nothing) => Need::Nothing,
+        None => Need::Token,
+    }
 }

@@ -164,7 +164,8 @@ fn read_options(ask: &mut Ask) -> Result<(ReadOptions, Option<usize>), Problem> 
     let mut options = ReadOptions::new(Purpose::Session, limit);
     options.after_sequence = params.number("after_seq")?;
     options.before_sequence = params.number("before_seq")?;
-    options.after_time = params.parsed("after_time", "the times of RFC 3339", Time::parse)?;
+    options.after_time =
+        params.parsed("after_time", "the times of RFC 3339", Time::parse_nearest)?;
     let by_default = if options.after_sequence.is_some() { Window::Exact } else { Window::Turn };
     options.window = params.parsed("window", "turn, exact", Window::named)?.unwrap_or(by_default);
     let summary = params.parsed("summary", "none, include, replace", SummaryMode::named)?;

@@ -47,17 +47,14 @@ pub(super) async fn run(State(api): State<Api>, mut ask: Ask) -> Result<Response
         Some("fork") => fork(&api, ask, fields).await,
         Some("lease") => lease(&api, ask, fields).await,
         Some("release") => release(&api, ask, fields).await,
-        Some(verb) => {
+        other => {
+            let verb = other.unwrap_or_default();
             let known: Vec<_> =
                 VERBS.iter().filter(|it| it.method == "post").map(|it| it.name).collect();
             let known = known.join(", ");
             Err(unknown_verb(verb).saying(format!(
                 "the verb {verb:?} is none of {known}: encode a colon in a name as %3A"
             )))
-        }
-        None => {
-            let detail = "a session takes no POST by itself: add a verb, like `:pop`";
-            Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", detail))
         }
     }
 }
