@@ -72,6 +72,19 @@ fn finds_members_items_and_the_last_of_two() {
 }
 
 #[test]
+fn plain_text_ends_at_the_first_byte_that_means_something() {
+    for end in 0..=u8::MAX {
+        for at in 0..20 {
+            let mut bytes = "é !#[]~\u{7f}é0123456789é".as_bytes().to_vec();
+            bytes[at] = end;
+            let means = |byte: &u8| *byte < 0x20 || [b'"', b'\\'].contains(byte);
+            let first = bytes.iter().position(means).unwrap_or(bytes.len());
+            assert_eq!(plain(&bytes), first, "{end} at {at}");
+        }
+    }
+}
+
+#[test]
 fn quoting_and_unquoting_are_inverse() {
     for text in ["", "plain", "\"\\/\u{0}\u{1f}\n\r\t", "é😀\u{2028}"] {
         assert_eq!(unquote(&quote(text)), text);
