@@ -58,6 +58,54 @@ fn openai_items() {
     assert!(read(r#"{"type":"message","role":"user","content":"hi"}"#).1.user_turn);
 }
 
+/// The SDK for JavaScript has names of its own: without them its calls and results would not be paired
+/// (R55, R58), and a hook would not see what they say.
+#[test]
+fn openai_items_of_javascript() {
+    let ids = |body: &str| {
+        let (_, facts, _) = read(body);
+        (facts.calls.join(","), facts.results.join(","), facts.role)
+    };
+    let item = |kind: &str, rest: &str| ids(&format!(r#"{{"type":"{kind}","callId":"c1"{rest}}}"#));
+    let call = ("c1".to_owned(), String::new(), "assistant".to_owned());
+    let answer = (String::new(), "c1".to_owned(), "tool".to_owned());
+    for kind in ["function_call", "computer_call", "shell_call", "apply_patch_call", "program"] {
+        assert_eq!(item(kind, r#","call_id":null"#), call, "{kind}");
+    }
+    for kind in [
+        "function_call_result",
+        "computer_call_result",
+        "shell_call_output",
+        "apply_patch_call_output",
+        "tool_search_output",
+        "program_output",
+    ] {
+        assert_eq!(item(kind, ""), answer, "{kind}");
+    }
+    assert_eq!(ids(r#"{"type":"hosted_tool_call","id":"h","name":"web_search_call"}"#).0, "");
+    assert_eq!(ids(r#"{"type":"local_shell_call_output","id":"c1","output":"x"}"#), answer);
+
+    let parts = |body: &str| read(body).2;
+    let result = |text: &str| (ContentKind::ToolResult, text.to_owned(), Some("c1".to_owned()));
+    assert_eq!(
+        parts(
+            r#"{"type":"function_call_result","callId":"c1","output":{"type":"text","text":"42"}}"#
+        ),
+        [result("\"42\"")]
+    );
+    assert_eq!(
+        parts(
+            r#"{"type":"shell_call_output","callId":"c1","output":[{"stdout":"a","stderr":"b","outcome":{"type":"timeout"}}]}"#
+        ),
+        [result("\"a\""), result("\"b\"")]
+    );
+    let reasoning =
+        r#"{"type":"reasoning","content":[],"rawContent":[{"type":"reasoning_text","text":"hm"}]}"#;
+    assert_eq!(texts(&parts(reasoning)), [("reasoning", "\"hm\"")]);
+    let patch = r#"{"type":"apply_patch_call","callId":"c1","operation":{"type":"delete_file","path":"p"}}"#;
+    assert_eq!(texts(&parts(patch)), [("tool-arguments", r#"{"type":"delete_file","path":"p"}"#)]);
+}
+
 #[test]
 fn adk_events() {
     let (dialect, facts, content) = read(
