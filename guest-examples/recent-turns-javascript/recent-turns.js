@@ -1,5 +1,6 @@
 // Shows a reader the newest turns of the conversation and leaves out what came before.
 
+import { purpose } from "sessiond:plugin/call@0.1.0";
 import { log } from "sessiond:plugin/log@0.1.0";
 
 /** How many turns of the user are shown. */
@@ -13,6 +14,10 @@ const PAGE = 100;
 
 export const afterGet = {
   afterGet(_key, session) {
+    // A summary is of what readers do not see any more.
+    if (purpose() === "summary") {
+      return;
+    }
     const first = firstShown(session);
     if (first === null) {
       return;
