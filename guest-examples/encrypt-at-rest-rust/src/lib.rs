@@ -102,13 +102,18 @@ fn decrypt(keys: &Keys, session: &SessionKey, event: &Event) -> Result<(), Rejec
         // What was stored before the plugin was there is not encrypted.
         let Some(envelope) = Envelope::parse(&part.text) else { continue };
         let place = Place { session, event: &id, position };
-        let Some(text) = keys.of(envelope.key_id).and_then(|it| envelope.open(it, &place)) else {
+        let text = open(keys, &envelope, &place).inspect_err(|_| {
             log(Level::Error, &format!("event {id:?} cannot be decrypted"));
-            return Err(failed("A stored text cannot be decrypted."));
-        };
+        })?;
         show(event, part, &text)?;
     }
     Ok(())
+}
+
+fn open(keys: &Keys, envelope: &Envelope<'_>, place: &Place<'_>) -> Result<String, Rejection> {
+    let missing = || failed("The key of a stored text is not in the settings.");
+    let key = keys.of(envelope.key_id).ok_or_else(missing)?;
+    envelope.open(key, place).ok_or_else(|| failed("A stored text cannot be decrypted."))
 }
 
 fn show(event: &Event, part: &TextPart, text: &str) -> Result<(), Rejection> {
