@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::StoredEvent;
+use crate::event::{Event, StoredEvent};
 use crate::time::Time;
 
 /// The longest text of a summary, in bytes.
@@ -57,11 +57,17 @@ impl Backlog {
 
     /// What these events add to a backlog.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Self {
-        events.into_iter().fold(Self::default(), |sum, stored| Self {
-            events: sum.events + 1,
-            tokens: sum.tokens + u64::from(stored.event.tokens()),
-            turns: sum.turns + u64::from(stored.event.facts().user_turn),
-        })
+        events.into_iter().fold(Self::default(), |sum, stored| sum.with(&stored.event))
+    }
+
+    /// What there is with one more event.
+    #[must_use]
+    pub fn with(self, event: &Event) -> Self {
+        Self {
+            events: self.events + 1,
+            tokens: self.tokens + u64::from(event.tokens()),
+            turns: self.turns + u64::from(event.facts().user_turn),
+        }
     }
 }
 

@@ -38,13 +38,12 @@ impl Time {
 
     /// From RFC 3339 text with any offset. None for other text and for years out of range.
     pub fn parse(text: &str) -> Option<Self> {
-        let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
-        i64::try_from(nanos).ok().map(Self)
+        i64::try_from(nanos_of(text)?).ok().map(Self)
     }
 
     /// As [`Time::parse`], but of a year out of range the nearest time that there is.
     pub fn parse_nearest(text: &str) -> Option<Self> {
-        let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
+        let nanos = nanos_of(text)?;
         let last = if nanos < 0 { i64::MIN } else { i64::MAX };
         Some(Self(i64::try_from(nanos).unwrap_or(last)))
     }
@@ -96,6 +95,11 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
+}
+
+/// Nanoseconds since 1970 of RFC 3339 text, of any year.
+fn nanos_of(text: &str) -> Option<i128> {
+    Some(text.parse::<Timestamp>().ok()?.as_nanosecond())
 }
 
 #[cfg(test)]

@@ -43,13 +43,7 @@ pub(super) struct Shown<'e> {
 impl Shown<'_> {
     /// What it amounts to.
     pub(super) fn backlog(&self) -> Backlog {
-        self.view.items().map(|item| item.event.event()).fold(Backlog::default(), |sum, event| {
-            Backlog {
-                events: sum.events + 1,
-                tokens: sum.tokens + u64::from(event.tokens()),
-                turns: sum.turns + u64::from(event.facts().user_turn),
-            }
-        })
+        self.view.items().fold(Backlog::default(), |sum, item| sum.with(item.event.event()))
     }
 }
 
