@@ -240,11 +240,17 @@ fn router<'a>(routes: impl Iterator<Item = &'a Route>, adk: &str) -> Router<Api>
     let router = routes.fold(Router::new(), |router, route| match handlers(route.path) {
         Some(handlers) => {
             let before = if route.is_adk() { adk } else { "" };
-            router.route(&format!("{before}{}", route.path), handlers.fallback(no_route))
+            let handlers = handlers.fallback(method::refused);
+            let handlers = match route.path {
+                // What is done to a session as a whole has methods of its own.
+                SESSION => handlers.layer(from_fn(method::known)),
+                _ => handlers,
+            };
+            router.route(&format!("{before}{}", route.path), handlers)
         }
         None => router,
     });
-    router.fallback(no_route).layer(from_fn(method::known))
+    router.fallback(no_route)
 }
 
 async fn no_route() -> Problem {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::ask::split_path;
 use super::gate::Need;
 use super::problem::Problem;
-use super::{ROUTES, SESSION, VERBS};
+use super::{ROUTES, SESSION, VERBS, no_route};
 
 /// The methods of a request's path, and what each needs. Empty: the table has no such path or verb.
 pub(super) fn methods_of(request: &Request) -> Vec<(&'static str, Need)> {
@@ -36,13 +36,26 @@ pub(super) fn name_of(method: &Method) -> String {
     }
 }
 
-/// Refuses a method that the path does not have, and says which it has.
+/// Lets a request through whose method its path has, or whose path is to be refused as such.
 pub(super) async fn known(request: Request, next: Next) -> Response {
     let methods = methods_of(&request);
     let asked = name_of(request.method());
     if methods.is_empty() || methods.iter().any(|(name, _)| *name == asked) {
         return next.run(request).await;
     }
+    refusal(&methods)
+}
+
+/// The answer to a method that a path has no handler for.
+pub(super) async fn refused(request: Request) -> Response {
+    match methods_of(&request).as_slice() {
+        [] => no_route().await.into_response(),
+        methods => refusal(methods),
+    }
+}
+
+/// Says which methods a path has.
+fn refusal(methods: &[(&'static str, Need)]) -> Response {
     let names = methods.iter().map(|(name, _)| match *name {
         "get" => "GET, HEAD".to_owned(),
         name => name.to_ascii_uppercase(),
