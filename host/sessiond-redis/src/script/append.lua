@@ -4,9 +4,9 @@
 -- entries are of, and the field and the position of a journal that the session is to remember, or ''.
 -- Then the ids, then the digests, then the entries.
 
--- The fields that a lone entry changes are read along.
+-- The fields that a lone entry changes are read along. There is room for one.
 local count = tonumber(ARGV[7])
-local fields = {'#g', '#n', '#p', '#o', '#r'}
+local fields = {'#g', '#n', '#p', '#o', '#r', nil}
 if count == 1 and string.byte(ARGV[16]) ~= 45 then
   local lists = string.byte(ARGV[16]) < 97 and 22 or 19
   changed_fields(lists, lists + ARGV[lists - 1], fields)

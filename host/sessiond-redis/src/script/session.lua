@@ -184,8 +184,8 @@ local function replaced(fields, values, from)
   local text = ''
   for k = from, #fields do
     local field, value = fields[k], values[k]
-    text = text .. #field - 1 .. ' ' .. (value and #value or -1) .. ':' .. string.sub(field, 2) ..
-      (value or '')
+    text = text .. string.format('%d %d:', #field - 1, value and #value or -1) ..
+      string.sub(field, 2) .. (value or '')
   end
   return text
 end

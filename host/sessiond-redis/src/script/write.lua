@@ -23,13 +23,6 @@ local ms = math.floor(now / 1000)
 local sequence = last
 local steps = ARGV[10] == '2' and tonumber(ARGV[#ARGV - 2]) or 1
 
--- Where the lists of an entry begin, and where the next entry does. One that was dropped has none.
-local function lists_of(at)
-  if string.byte(ARGV[at]) == 45 then return at + 1, at + 1 end
-  local lists = at + (string.byte(ARGV[at]) < 97 and 6 or 3)
-  return lists, lists + ARGV[lists - 1]
-end
-
 -- Sets fields of a hash that an entry names in a list, without so many arguments that are set already,
 -- and removes those of the list after it. Returns where the next list is. Lists at the end of an entry
 -- may be missing.
@@ -45,8 +38,9 @@ local calls = open
 local stores = fresh
 local outbox = ''
 local reply = {'done', '', '', ms, -1, 0, pending or '', nil}
-local from = at
-local lists, stop
+-- Where an entry begins, its lists begin, and the next entry does; of all entries, if there are more.
+local from, lists, stop = at, nil, nil
+local places = count > 1 and {}
 for k = 1, count do
   local kind = ARGV[at]
   local letter = string.byte(kind)
@@ -79,21 +73,24 @@ for k = 1, count do
     end
     if capital then outbox = outbox .. ARGV[at + 4] end
   end
-  lists, stop = lists_of(at)
+  -- One that was dropped has none.
+  lists = at + (letter == 45 and 1 or capital and 6 or 3)
+  stop = letter == 45 and lists or lists + ARGV[lists - 1]
+  if places then places[k] = {at, lists, stop} end
   at = stop
 end
 
 -- An open call holds back the trimming, but not for ever, and no more than 1,000 of them do.
 if limit and not fresh then
   local cut = math.max(last + 1 - limit, 0)
-  local to, begin, age = cut, 1, tonumber(ARGV[5])
+  local to, begin = cut, 1
   -- A record has at least 41 bytes, so a short list need not be counted.
   local held = #calls > 41000 and select(2, string.gsub(calls, ';', ';')) or 0
   while begin <= #calls do
     local _, stop, call, since = string.find(calls, '^%x+:(%d+):(%d+);', begin)
     call = tonumber(call)
     if call >= cut and held <= 1000 then break end
-    if last - call < 2 * limit and ms - since <= age and held <= 1000 then
+    if last - call < 2 * limit and ms - since <= tonumber(ARGV[5]) and held <= 1000 then
       to = call
       break
     end
@@ -102,7 +99,7 @@ if limit and not fresh then
     reply[6] = reply[6] + 1
   end
   if begin > 1 then calls = string.sub(calls, begin) end
-  first = math.max(first, to)
+  if to > first then first = to end
 end
 local trimmed = first - base >= 64 and first - base or 0
 base = base + trimmed
@@ -111,7 +108,7 @@ local held = ids
 if not fresh then ids = held_with(held, unseen, limit) end
 
 -- State can be taken back as far as all entries since then are kept.
-floor = math.max(floor, first - 1)
+if first - 1 > floor then floor = first - 1 end
 -- Whether the last write was under a configuration without a time to live.
 local endless = expires == 0
 -- Times to live are not begun anew with every write of a burst: a thousandth of one, and half a second
@@ -211,11 +208,9 @@ if count > 1 then
   end
 
   if not fresh then
-    local wanted, entry = {}, from
+    local wanted = {}
     for k = 1, count do
-      local lists, stop = lists_of(entry)
-      if not earlier[k] then changed_fields(lists, stop, wanted) end
-      entry = stop
+      if not earlier[k] then changed_fields(places[k][2], places[k][3], wanted) end
     end
     local seen, distinct = {}, {}
     for i = 1, #wanted do
@@ -235,8 +230,8 @@ end
 local entries, remembered = {nil}, {nil, nil}
 at = from
 for k = 1, count do
+  if places then at, lists, stop = unpack(places[k]) end
   local dropped = string.byte(ARGV[at]) == 45
-  if batch then lists, stop = lists_of(at) end
   if not earlier[k] and not dropped then
     sequence = sequence + 1
     local undo = ''
@@ -253,8 +248,11 @@ for k = 1, count do
         elseif changed[1] then
           undo = replaced(changed, values_of(changed), 1)
         end
-        user = change_both(KEYS[1], lists, stop, along)
-        change_both(KEYS[5], user, stop, 0)
+        user = lists + 1 + along
+        if user < stop then
+          user = change_both(KEYS[1], lists, stop, along)
+          change_both(KEYS[5], user, stop, 0)
+        end
       end
       if user < stop then user_changes = true end
     end
@@ -265,7 +263,6 @@ for k = 1, count do
     remembered[#remembered + 1] = ARGV[13 + count + k] ..
       (dropped and reply[7 + k] or 's' .. struct.pack('<I6', reply[7 + k]))
   end
-  at = stop
 end
 if batch then
   batch.write(KEYS[1], state)
