@@ -8,6 +8,7 @@ import (
 	"google.golang.org/adk/session"
 	"google.golang.org/adk/session/session_test"
 
+	sessiond "github.com/sessiond/sessiond/clients/go"
 	"github.com/sessiond/sessiond/clients/go/adksession"
 	"github.com/sessiond/sessiond/clients/go/internal/daemon"
 )
@@ -98,5 +99,37 @@ func TestAStaleSessionAndTemporaryState(t *testing.T) {
 	create()
 	if err := s.AppendEvent(ctx, first, session.NewEvent("i")); err == nil {
 		t.Fatal("it is another session")
+	}
+}
+
+// R84, R85: a token is taken from the options or the environment, and another user's session is not there.
+func TestTokens(t *testing.T) {
+	d, tokens := daemon.StartGuarded(t, "ann", "bob")
+	ctx := context.Background()
+	owner := adksession.New(d.URL, sessiond.WithToken(tokens["ann"]))
+	create := &session.CreateRequest{AppName: "shop", UserID: "ann", SessionID: "s"}
+	created, err := owner.Create(ctx, create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.AppendEvent(ctx, created.Session, session.NewEvent("i")); err != nil {
+		t.Fatal(err)
+	}
+	get := &session.GetRequest{AppName: "shop", UserID: "ann", SessionID: "s"}
+	for token, code := range map[string]string{
+		tokens["bob"]: "session_not_found", "sd_old": "token_unknown", "": "token_missing",
+	} {
+		t.Setenv("SESSIOND_TOKEN", token)
+		stranger := adksession.New(d.URL)
+		if _, err := stranger.Get(ctx, get); !sessiond.IsCode(err, code) {
+			t.Fatal(code, err)
+		}
+		if err := stranger.AppendEvent(ctx, created.Session, session.NewEvent("i")); !sessiond.IsCode(err, code) {
+			t.Fatal(code, err)
+		}
+	}
+	t.Setenv("SESSIOND_TOKEN", tokens["ann"])
+	if read, err := adksession.New(d.URL).Get(ctx, get); err != nil || read.Session.Events().Len() != 1 {
+		t.Fatal(read, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"trpc.group/trpc-go/trpc-agent-go/tool"
 	"trpc.group/trpc-go/trpc-agent-go/tool/function"
 
+	sessiond "github.com/sessiond/sessiond/clients/go"
 	"github.com/sessiond/sessiond/clients/go/internal/daemon"
 	"github.com/sessiond/sessiond/clients/go/trpcsession"
 )
@@ -460,5 +461,35 @@ func TestARunnerGoesOnInAnotherProcessAfterARestart(t *testing.T) {
 			t.Fatalf("%s", out)
 		}
 		d.Restart(t)
+	}
+}
+
+// R84, R85: a token is taken from the options or the environment, and another user's session is not there.
+func TestTokens(t *testing.T) {
+	d, tokens := daemon.StartGuarded(t, "ann", "bob")
+	key := session.Key{AppName: "shop", UserID: "ann", SessionID: "s"}
+	owner := trpcsession.New(d.URL, sessiond.WithToken(tokens["ann"]))
+	sess, err := owner.CreateSession(ctx, key, nil)
+	check(t, err)
+	check(t, owner.AppendEvent(ctx, sess, said("e1", model.RoleUser, "hello")))
+	for token, code := range map[string]string{"sd_old": "token_unknown", "": "token_missing"} {
+		t.Setenv("SESSIOND_TOKEN", token)
+		if _, err := trpcsession.New(d.URL).GetSession(ctx, key); !sessiond.IsCode(err, code) {
+			t.Fatal(code, err)
+		}
+	}
+	t.Setenv("SESSIOND_TOKEN", tokens["bob"])
+	// A session that is not there is no error of the framework's services, and neither is one of another user.
+	if found, err := trpcsession.New(d.URL).GetSession(ctx, key); found != nil || err != nil {
+		t.Fatal(found, err)
+	}
+	if err := trpcsession.New(d.URL).AppendEvent(ctx, sess, said("e2", model.RoleUser, "mine")); !sessiond.IsCode(err, "session_not_found") {
+		t.Fatal(err)
+	}
+	t.Setenv("SESSIOND_TOKEN", tokens["ann"])
+	found, err := trpcsession.New(d.URL).GetSession(ctx, key)
+	check(t, err)
+	if ids(found) != "e1" {
+		t.Fatal(ids(found))
 	}
 }
