@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `every_guest_takes_what_there_is`, `no_guest_keeps_what_it_was_given` | all examples with hooks, all templates (`GUESTS`) |
 //! | `every_template_edits_and_rejects` | all templates |
+//! | `summarizers::*` | `rolling-summary-python`, and `model-summary-rust` with a model that is played (more of it in `model_summary`) |
 //! | `encryption::*`, `nonces_differ_in_fresh_instances` | `encrypt-at-rest-rust` |
 //! | the others, one each | what the example is for |
 
 mod encryption;
+mod summarizers;
 
 use serde_json::{Value, json};
 use sessiond_tests::client::Client;
@@ -83,7 +85,8 @@ impl Guest {
 static COMPILED: OnceCell<()> = OnceCell::const_new();
 
 async fn compile() {
-    let files: Vec<_> = GUESTS.iter().map(|it| guest(it.name).display().to_string()).collect();
+    let names = GUESTS.iter().map(|it| it.name).chain(summarizers::SUMMARIZERS.map(|it| it.0));
+    let files: Vec<_> = names.map(|it| guest(it).display().to_string()).collect();
     let files = files.iter().map(String::as_str);
     let output = run(&["plugin", "precompile"].into_iter().chain(files).collect::<Vec<_>>()).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
