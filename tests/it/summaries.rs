@@ -1,7 +1,7 @@
 //! Summaries: when they are due, what they cover, and what they never do.
 
 use sessiond_tests::client::Client;
-use sessiond_tests::daemon::{Daemon, guest};
+use sessiond_tests::daemon::{Daemon, guest, run};
 use sessiond_tests::wait::eventually;
 use sessiond_tests::wat;
 
@@ -55,6 +55,78 @@ async fn a_summary_is_made_when_it_is_due_and_carried_on() {
     assert_eq!(replaced["events"].as_array().unwrap().len(), 1);
     let metrics = client.get("/metrics").await.text;
     assert!(metrics.contains("sessiond_summary_jobs_total{outcome=\"stored\"} 2"), "{metrics}");
+}
+
+/// R68: without a plugin there are neither workers nor a queue, and who asks is told; and no number
+/// stands for another.
+#[tokio::test]
+async fn without_a_plugin_nobody_sums_up() {
+    let daemon = Daemon::start("").await;
+    let client = daemon.client();
+    client.post("/v1/apps/shop/users/ann/sessions", r#"{"id":"s"}"#).await.expect(201);
+    say(&client, 0..15).await;
+    for ask in ["", r#"{"wait":true,"force":true}"#] {
+        let refused = client.post(&format!("{SESSION}/summaries"), ask).await.expect(409);
+        assert_eq!(refused.code(), "no_summarizer");
+    }
+    let metrics = client.get("/metrics").await.text;
+    assert!(!metrics.contains("sessiond_summary"), "{metrics}");
+    assert!(daemon.admin("/v1/admin/queues").await["summaries"].is_null());
+    for (key, sentence) in [
+        ("workers = 0", "summary.workers: write a number from 1 to 1000"),
+        ("queue_size = 0", "summary.queue_size: write a number from 1 to 1000000"),
+        ("job_timeout = \"0s\"", "summary.job_timeout: write a duration above zero"),
+    ] {
+        let file = daemon.folder().join("zero.toml");
+        std::fs::write(&file, format!("[summary]\n{key}\n")).unwrap();
+        let output = run(&["check", "--config", file.to_str().unwrap()]).await;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(sentence), "{key}: {told}");
+    }
+}
+
+/// R72: what tools are called with and answer counts, in every dialect.
+#[tokio::test]
+async fn a_large_payload_of_a_tool_makes_a_summary_due() {
+    let daemon =
+        daemon("min_events = 1000\nmin_turns = 1\n[session]\nmax_event_size = \"2MiB\"").await;
+    let client = daemon.client();
+    let large = "x".repeat(1 << 20);
+    let turns = [
+        format!(
+            r#"{{"role":"assistant","content":null,"tool_calls":[{{"id":"c","type":"function","function":{{"name":"f","arguments":"{large}"}}}}]}},
+               {{"role":"tool","tool_call_id":"c","content":"ok"}}"#
+        ),
+        format!(
+            r#"{{"type":"function_call","call_id":"c","name":"f","arguments":"{{}}"}},
+               {{"type":"function_call_output","call_id":"c","output":"{large}"}}"#
+        ),
+        format!(
+            r#"{{"id":"a1","author":"bot","invocationId":"i","timestamp":1.0,"content":{{"role":"model","parts":[
+                 {{"functionCall":{{"id":"c","name":"f","args":{{"x":"{large}"}}}}}}]}}}},
+               {{"id":"a2","author":"bot","invocationId":"i","timestamp":2.0,"content":{{"role":"user","parts":[
+                 {{"functionResponse":{{"id":"c","name":"f","response":{{}}}}}}]}}}}"#
+        ),
+    ];
+    let sessions = "/v1/apps/shop/users/ann/sessions";
+    let summaries = async |id: &str| {
+        let reply = client.get(&format!("{sessions}/{id}/summaries")).await.expect(200).json();
+        reply["summaries"].as_array().unwrap().len()
+    };
+    for (number, calls) in turns.iter().enumerate() {
+        for (id, calls) in [
+            (format!("small{number}"), &calls.replace(&large, "x")),
+            (format!("large{number}"), calls),
+        ] {
+            client.post(sessions, format!("{{\"id\":\"{id}\"}}")).await.expect(201);
+            let events = format!("{sessions}/{id}/events");
+            client.post(&events, r#"{"role":"user","content":"look"}"#).await.expect(200);
+            client.post(&events, format!("{{\"events\":[{calls}]}}")).await.expect(200);
+        }
+        let large = format!("large{number}");
+        eventually("a summary", async || (summaries(&large).await == 1).then_some(())).await;
+        assert_eq!(summaries(&format!("small{number}")).await, 0);
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ use sessiond_tests::redis_cluster::RedisCluster;
 use sessiond_tests::redis_server::RedisServer;
 use sessiond_tests::wait::eventually;
 use sessiond_tests::web::{Answer, Asked, Web};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn config(redis: &str, web: &Web, summary: &str) -> String {
     let (file, base) = (guest("model-summary-rust"), web.base());
@@ -69,15 +68,7 @@ async fn summary(client: &Client, number: usize) -> Value {
 
 /// What `GET /v1/admin/queues` says of summaries.
 async fn status(daemon: &Daemon) -> Value {
-    let socket = daemon.folder().join("admin.sock");
-    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
-    let ask = "GET /v1/admin/queues HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    stream.write_all(ask.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
-    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
-    body["summaries"].clone()
+    daemon.admin("/v1/admin/queues").await["summaries"].clone()
 }
 
 /// A restart loses no job: neither those that wait nor those that were being done.

@@ -55,6 +55,16 @@ impl Backlog {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            events: self.events + more.events,
+            tokens: self.tokens + more.tokens,
+            turns: self.turns + more.turns,
+        }
+    }
+
     /// What these events add to a backlog.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Self {
         events.into_iter().fold(Self::default(), |sum, stored| sum.with(&stored.event))

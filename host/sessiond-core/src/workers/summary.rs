@@ -5,6 +5,7 @@
 //! filter key, among all daemons: whoever runs it has the session's claim, and makes it last as long
 //! as the job does. A summary that shows a claim which somebody else has taken over is not stored.
 
+mod found;
 mod job;
 mod local;
 mod prefix;

@@ -5,28 +5,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::found::Found;
 use super::queue::{Cause, JobRequest};
 use super::rules::SummaryRules;
-use super::shown::{Found, Shown};
+use super::shown::Shown;
 use crate::error::Error;
 use crate::event::{Event, StoredEvent};
 use crate::hook::chain::{ChainError, HookChain};
 use crate::hook::{FailureKind, HookError, Summarizer};
 use crate::json::Index;
 use crate::key::Subject;
-use crate::store::{
-    HistoryVersion, Prefer, Range, SessionHeader, SessionStore, Snapshot, StoreError, SummaryCommit,
-};
+use crate::store::{HistoryVersion, SessionStore, Snapshot, StoreError, SummaryCommit};
 use crate::summary::{
-    Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob, in_line, is_below,
+    Backlog, Draft, MAX_SUMMARY, MAX_TOPIC, MAX_TOPICS, Summary, SummaryJob, is_below,
 };
 use crate::time::Clock;
 use crate::view::SessionView;
 use crate::view::json::summary_body;
 use uuid::Uuid;
-
-/// The most events that one job takes. A longer backlog takes several.
-const MAX_EVENTS: usize = 1_000;
 
 /// How often a summary is made, when edits of the history overtake it.
 const ATTEMPTS: usize = 3;
@@ -139,40 +135,38 @@ impl SummaryWork {
             return Err(StoreError::OtherGeneration { current: seen.generation }.into());
         }
         let previous = summaries.into_iter().find(|it| it.filter_key == request.filter_key);
-        let boundary = previous.as_ref().map_or(0, |summary| summary.last_sequence);
-        let Snapshot { header, state, entries, .. } =
-            self.read(request, boundary, MAX_EVENTS).await?;
-        let complete = entries.len() < MAX_EVENTS;
-        let events: Vec<StoredEvent> = entries
-            .into_iter()
-            .filter(|entry| covers(&request.filter_key, entry.event.facts().filter_key.as_deref()))
-            .collect();
-        if !self.is_due(request, &header, &events) {
+        let mut found = self.found(request, previous).await?;
+        if !self.is_due(request, &found) {
             return Ok(Prepared::Ended(JobOutcome::NotDue));
         }
-        if events.is_empty() {
-            return Ok(Prepared::Ended(JobOutcome::NothingNew));
-        }
-        let found = Found { header, state, previous, events: &events, complete };
-        let shown = self.shown(request, &found).await?;
+        let shown = loop {
+            if found.events.is_empty() {
+                return Ok(Prepared::Ended(JobOutcome::NothingNew));
+            }
+            let shown = self.shown(request, &found).await?;
+            let hidden = shown.covered.len();
+            let is_last = found.complete || hidden == 0 || !shown.view.is_empty();
+            if is_last || found.previous.is_some() {
+                break shown;
+            }
+            // Without a summary there is nothing that could note how far the hooks hide everything.
+            found = self.found_past(request, found, hidden).await?;
+        };
         let more = shown.more;
         let (text, topics, last_sequence) = match self.draft(request, &found, shown).await? {
             Ok(written) => written,
             Err(outcome) => return Ok(Prepared::Ended(outcome)),
         };
-        let Found { header, previous, .. } = found;
-        let totals = totals_at(&header, &events, last_sequence, complete);
-        let first = events.first().map_or(0, |event| event.sequence);
-        let unseen = unseen(&header, boundary);
         let summary = Summary {
             filter_key: request.filter_key.clone(),
             text,
             topics,
-            first_sequence: previous.as_ref().map_or(first, |summary| summary.first_sequence),
+            first_sequence: found.first_sequence(),
             last_sequence,
-            unseen: unseen.or(previous.and_then(|summary| summary.unseen)),
+            unseen: found.unseen().or(found.previous.as_ref().and_then(|it| it.unseen)),
             updated_at: self.clock.now(),
         };
+        let totals = found.totals_at(last_sequence);
         Ok(Prepared::Ready { seen: seen.version(), summary: Box::new(summary), totals, more })
     }
 
@@ -181,7 +175,7 @@ impl SummaryWork {
     async fn draft(
         &self,
         request: &JobRequest,
-        found: &Found<'_>,
+        found: &Found,
         shown: Shown<'_>,
     ) -> Result<Result<(String, Vec<String>, u64), JobOutcome>, Error> {
         let Some(job) = self.job(request, found, &shown) else {
@@ -207,7 +201,8 @@ impl SummaryWork {
     }
 
     /// Whether what caused the job still holds.
-    fn is_due(&self, request: &JobRequest, header: &SessionHeader, events: &[StoredEvent]) -> bool {
+    fn is_due(&self, request: &JobRequest, found: &Found) -> bool {
+        let (header, events) = (&found.header, &found.events);
         let branch = request.filter_key.as_str();
         let backlog = || match branch {
             "" => header.backlog(),
@@ -229,28 +224,11 @@ impl SummaryWork {
         }
     }
 
-    async fn read(
-        &self,
-        request: &JobRequest,
-        after: u64,
-        limit: usize,
-    ) -> Result<Snapshot, Error> {
-        let (prefer, with_state) = (Prefer::Oldest, false);
-        let range = Range { after, before: None, limit, prefer, with_state };
-        Ok(self.store.read(&request.key, range).await?.ok_or(StoreError::NotFound)?)
-    }
-
     /// What to ask of the summarizer; nothing when there are no events.
-    fn job(
-        &self,
-        request: &JobRequest,
-        found: &Found<'_>,
-        shown: &Shown<'_>,
-    ) -> Option<SummaryJob> {
+    fn job(&self, request: &JobRequest, found: &Found, shown: &Shown<'_>) -> Option<SummaryJob> {
         let first_sequence = shown.covered.first()?.sequence;
         let last_sequence = shown.covered.last()?.sequence;
-        let boundary = found.previous.as_ref().map_or(0, |summary| summary.last_sequence);
-        let unseen = unseen(&found.header, boundary);
+        let unseen = found.unseen();
         if let Some((first, last)) = unseen {
             metrics::counter!("sessiond_summary_unseen_events_total").increment(last - first + 1);
         }
@@ -323,11 +301,6 @@ impl SummaryWork {
     }
 }
 
-/// The events after a boundary that were trimmed before any summary saw them.
-fn unseen(header: &SessionHeader, boundary: u64) -> Option<(u64, u64)> {
-    (header.first_sequence > boundary + 1).then(|| (boundary + 1, header.first_sequence - 1))
-}
-
 /// The text and the topics of an entry of kind `summary`.
 pub(crate) fn text_and_topics(body: &str) -> (String, Vec<String>) {
     let Ok(index) = Index::of(body) else { return Default::default() };
@@ -342,38 +315,5 @@ fn chain_error(plugin: &str, error: HookError) -> ChainError {
     match error {
         HookError::Rejected(rejection) => ChainError::Rejected { plugin, rejection },
         HookError::Failed { kind, source } => ChainError::Failed { plugin, kind, source },
-    }
-}
-
-/// Whether a summary of a branch covers an event: the whole session covers all, and keys of one
-/// line of the tree belong together.
-fn covers(branch: &str, event: Option<&str>) -> bool {
-    let event = event.unwrap_or_default();
-    branch.is_empty() || event.is_empty() || in_line(event, branch)
-}
-
-/// What the history had gathered at a boundary: all there is less what came after, or, when not all
-/// of that was read, what was there at the last boundary and what came since.
-fn totals_at(
-    header: &SessionHeader,
-    events: &[StoredEvent],
-    boundary: u64,
-    complete: bool,
-) -> Backlog {
-    let split = events.iter().position(|event| event.sequence > boundary).unwrap_or(events.len());
-    let (covered, after) = events.split_at(split);
-    let (covered, after) = (Backlog::of(covered), Backlog::of(after));
-    if complete {
-        Backlog {
-            events: header.totals.events.saturating_sub(after.events),
-            tokens: header.totals.tokens.saturating_sub(after.tokens),
-            turns: header.totals.turns.saturating_sub(after.turns),
-        }
-    } else {
-        Backlog {
-            events: header.summarized.events + covered.events,
-            tokens: header.summarized.tokens + covered.tokens,
-            turns: header.summarized.turns + covered.turns,
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! The boundary goes by what was read, not by what was shown: what a hook hides is passed over, or a
 //! session with a hidden part would never be summed up past it.
 
+use super::found::Found;
 use super::job::SummaryWork;
 use super::prefix::{Budget, safe_prefix};
 use super::queue::JobRequest;
@@ -12,22 +13,8 @@ use crate::event::editor::Access;
 use crate::hook::Purpose;
 use crate::key::Subject;
 use crate::read::{ReadOptions, SummaryMode};
-use crate::state::ScopedState;
-use crate::store::SessionHeader;
 use crate::summary::{Backlog, Summary};
 use crate::view::SessionView;
-
-/// What a job has read, before the hooks.
-#[derive(Debug)]
-pub(super) struct Found<'e> {
-    pub(super) header: SessionHeader,
-    pub(super) state: ScopedState,
-    pub(super) previous: Option<Summary>,
-    /// What came after the boundary.
-    pub(super) events: &'e [StoredEvent],
-    /// Whether that is all there is.
-    pub(super) complete: bool,
-}
 
 /// What the hooks have left of it.
 #[derive(Debug)]
@@ -55,12 +42,12 @@ impl SummaryWork {
     pub(super) async fn shown<'e>(
         &self,
         request: &JobRequest,
-        found: &Found<'e>,
+        found: &'e Found,
     ) -> Result<Shown<'e>, Error> {
         let options = self.options(request, found).await?;
         let before = options.before_sequence.unwrap_or(u64::MAX);
         let end = found.events.iter().position(|event| event.sequence >= before);
-        let events = end.and_then(|end| found.events.get(..end)).unwrap_or(found.events);
+        let events = end.and_then(|end| found.events.get(..end)).unwrap_or(&found.events);
         let complete = found.complete && end.is_none();
         let (mut passed, mut shown) = (0, None);
         loop {
@@ -84,10 +71,10 @@ impl SummaryWork {
     }
 
     /// What the hooks let be read.
-    async fn options(&self, request: &JobRequest, found: &Found<'_>) -> Result<ReadOptions, Error> {
+    async fn options(&self, request: &JobRequest, found: &Found) -> Result<ReadOptions, Error> {
         let limit = u32::try_from(found.events.len()).unwrap_or(u32::MAX);
         let mut options = ReadOptions::new(Purpose::Summary, limit);
-        options.after_sequence = Some(found.previous.as_ref().map_or(0, |it| it.last_sequence));
+        options.after_sequence = Some(found.boundary());
         options.summary = SummaryMode::Include;
         let subject = Subject::Session(request.key.clone());
         Ok(self.hooks.before_get(&request.call, &subject, options).await?)
@@ -112,7 +99,7 @@ impl SummaryWork {
     async fn seen(
         &self,
         request: &JobRequest,
-        found: &Found<'_>,
+        found: &Found,
         options: &ReadOptions,
         events: &[StoredEvent],
     ) -> Result<(SessionView, Option<Summary>), Error> {

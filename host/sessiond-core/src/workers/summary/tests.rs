@@ -12,7 +12,7 @@ use crate::key::Subject;
 use crate::service::{Limits, SessionService};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{Condition, SessionStore, StoreRules};
-use crate::summary::{Draft, SummaryJob, Thresholds};
+use crate::summary::{Draft, Summary, SummaryJob, Thresholds};
 use crate::time::SystemClock;
 use crate::view::SessionView;
 
@@ -116,7 +116,17 @@ async fn ruled(slow: Slow, limits: PoolLimits, rules: SummaryRules) -> Fixture {
 
 /// With hooks on what jobs read.
 async fn hooked(slow: Slow, limits: PoolLimits, rules: SummaryRules, hooks: HookChain) -> Fixture {
-    let store = Arc::new(EmbeddedStore::new(StoreRules::default()));
+    in_store(StoreRules::default(), slow, limits, rules, hooks).await
+}
+
+async fn in_store(
+    store: StoreRules,
+    slow: Slow,
+    limits: PoolLimits,
+    rules: SummaryRules,
+    hooks: HookChain,
+) -> Fixture {
+    let store = Arc::new(EmbeddedStore::new(store));
     let slow = Arc::new(slow);
     let pool = start_with(&store, &slow, limits, rules, hooks);
     let (summaries, clock) = (Some(pool.clone()), Arc::new(SystemClock));
@@ -171,6 +181,11 @@ impl Fixture {
     }
 
     async fn summary_of(&self, branch: &str) -> Option<(String, u64)> {
+        let summary = self.stored(branch).await?;
+        Some((summary.text, summary.last_sequence))
+    }
+
+    async fn stored(&self, branch: &str) -> Option<Summary> {
         let range = crate::store::Range {
             after: 0,
             before: None,
@@ -179,8 +194,7 @@ impl Fixture {
             with_state: false,
         };
         let snapshot = self.store.read(&self.key, range).await.unwrap()?;
-        let summary = snapshot.summaries.iter().find(|it| it.filter_key == branch)?;
-        Some((summary.text.clone(), summary.last_sequence))
+        snapshot.summaries.into_iter().find(|it| it.filter_key == branch)
     }
 
     async fn summary(&self) -> Option<(String, u64)> {

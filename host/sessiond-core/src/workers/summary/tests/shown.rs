@@ -95,6 +95,29 @@ async fn what_is_hidden_is_passed_over() {
     assert_eq!(fixture.calls().len(), 2);
 }
 
+/// A part that is longer than what is read at once is passed over too, hidden or of another branch.
+#[tokio::test(start_paused = true)]
+async fn a_long_part_is_passed_over() {
+    let store = StoreRules { event_limit: None, ..StoreRules::default() };
+    let hooks = HookChain::new(Vec::new(), vec![Arc::new(hides(2_401))], 1_000);
+    let (slow, limits) = (Slow::default(), PoolLimits::default());
+    let fixture = in_store(store, slow, limits, above(100_000), hooks).await;
+    for _ in 0..3 {
+        fixture.say_in("a", 800).await;
+    }
+    fixture.say_in("b", 2).await;
+    let run = async |request| fixture.pool.run(request).await.unwrap();
+    assert_eq!(run(fixture.request(true)).await, stored(2_402));
+    let branch = JobRequest { filter_key: "b".to_owned(), ..fixture.request(true) };
+    assert_eq!(run(branch).await, stored(2_402));
+    let parts: Vec<_> = fixture.calls().iter().map(|(_, first, last, _)| (*first, *last)).collect();
+    assert_eq!(parts, [(2_001, 2_402), (2_401, 2_402)]);
+    let header = fixture.store.seen(&fixture.key, &[]).await.unwrap().0;
+    assert_eq!(header.backlog().events, 0);
+    let summary = fixture.stored("").await.unwrap();
+    assert_eq!((summary.first_sequence, summary.unseen), (1, None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lower_limit_makes_more_jobs() {
     let (fixture, _) = watched(Hides { limit: 2, ..hides(0) }, SummaryRules::default()).await;
