@@ -464,6 +464,32 @@ func TestARunnerGoesOnInAnotherProcessAfterARestart(t *testing.T) {
 	}
 }
 
+// R75: a summary of the daemon's plugin is the framework's own, in the session and by itself.
+func TestSummariesOfAPlugin(t *testing.T) {
+	d := daemon.Start(t, fmt.Sprintf("[summary]\nplugin = \"rolling\"\n[plugins.rolling]\npath = %q\n",
+		daemon.Guest(t, "rolling-summary-python")))
+	s := trpcsession.New(d.URL)
+	key := session.Key{AppName: "a", UserID: "u", SessionID: "s"}
+	sess, err := s.CreateSession(ctx, key, nil)
+	check(t, err)
+	check(t, s.AppendEvent(ctx, sess, said("e1", model.RoleUser, "where to?")))
+	check(t, s.AppendEvent(ctx, sess, said("e2", model.RoleAssistant, "home")))
+	check(t, s.CreateSessionSummary(ctx, sess, session.SummaryFilterKeyAllContents, true))
+	text, ok := s.GetSessionSummaryText(ctx, sess)
+	if !ok || !strings.Contains(text, "where to?") {
+		t.Fatal(text, ok)
+	}
+	read, err := s.GetSession(ctx, key)
+	check(t, err)
+	summary := read.Summaries[session.SummaryFilterKeyAllContents]
+	if summary == nil || summary.Summary != text || time.Since(summary.UpdatedAt) > time.Hour {
+		t.Fatal(summary)
+	}
+	if held, _ := s.GetSessionSummaryText(ctx, read); held != text || ids(read) != "e1 e2" {
+		t.Fatal(held, ids(read))
+	}
+}
+
 // R84, R85: a token is taken from the options or the environment, and another user's session is not there.
 func TestTokens(t *testing.T) {
 	d, tokens := daemon.StartGuarded(t, "ann", "bob")

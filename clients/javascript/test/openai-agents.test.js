@@ -21,11 +21,12 @@ const items = () => [
   { type: "function_call", callId: "c1", name: "f", arguments: '{"n":1e3}', status: "completed" },
   { type: "function_call_result", callId: "c1", name: "f", status: "completed", output: { type: "text", text: "ok" } },
   { type: "message", role: "user", content: [{ type: "input_image", image: new Uint8Array([0, 254, 255]) }] },
+  { type: "compaction", id: "cmp_1", encrypted_content: "gAAA-_8=", providerData: {} },
   { type: "message", id: "same", role: "assistant", status: "completed", content: [] },
   { type: "message", id: "same", role: "assistant", status: "completed", content: [] },
 ];
 
-test("items come back equal (R13, R14, R76)", async () => {
+test("items come back equal (R13, R14, R75, R76)", async () => {
   const session = new SessiondSession({ sessionId: "s", user: "u:1", url: daemon.url });
   assert.equal(await session.getSessionId(), "s");
   assert.deepEqual(await session.getItems(), []);

@@ -24,12 +24,13 @@ def items():
         {"type": "function_call", "call_id": "c1", "id": "fc_1", "name": "f", "arguments": '{"n":1e3}'},
         {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "ok"}]},
         {"role": "user", "content": [{"type": "input_image", "image_url": "data:;base64,AA=="}], **HARD},
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAA-_8="},
         {"type": "message", "id": "same", "role": "assistant", "content": [], "status": None},
         {"type": "message", "id": "same", "role": "assistant", "content": [], "status": None},
     ]
 
 
-def test_items_come_back_equal_r13_r14_r76(daemon, user):
+def test_items_come_back_equal_r13_r14_r75_r76(daemon, user):
     async def run():
         session = SessiondSession("s1", user=user, url=daemon.url)
         assert isinstance(session, Session)
@@ -45,7 +46,7 @@ def test_items_come_back_equal_r13_r14_r76(daemon, user):
         short = SessiondSession(
             "s1", user=user, url=daemon.url, session_settings=SessionSettings(limit=2)
         )
-        assert await short.get_items() == items()[4:6]
+        assert await short.get_items() == items()[5:7]
         await session.clear_session()
         assert await session.get_items() == []
         call = ResponseFunctionToolCall(call_id="c", name="f", arguments="{}", type="function_call")

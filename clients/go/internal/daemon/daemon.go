@@ -122,6 +122,16 @@ func program() string {
 	return filepath.Join(filepath.Dir(file), "../../../../target/debug/sessiond")
 }
 
+// Guest is the component of an example, which `scripts/guests NAME` builds.
+func Guest(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(program()), "../guests", name+".wasm")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
