@@ -157,7 +157,10 @@ impl PluginInstance {
 
     /// Lets it run without the bounds of a call of its own, for as long as it lives.
     pub(crate) fn unbounded(&mut self, call: CallContext) {
-        self.store.data_mut().call = call;
+        let endless = CallLimits { output: usize::MAX, copied: usize::MAX, ..CallLimits::default() };
+        let host = self.store.data_mut();
+        host.call = call;
+        host.spent = Spent::begin(endless);
         self.store.set_epoch_deadline(1);
     }
 

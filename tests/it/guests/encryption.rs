@@ -130,3 +130,44 @@ async fn a_key_is_changed_for_another() {
     let newest = new.client().get(&format!("{session}?limit=1&window=exact")).await.expect(200);
     assert!(newest.text.contains("after"), "{}", newest.text);
 }
+
+/// R90: windows, pairs of calls and results, and reads around an event come out as without encryption,
+/// though no text that is stored can be read.
+#[tokio::test]
+async fn what_is_encrypted_is_read_like_any_other() {
+    let redis = RedisServer::start().await;
+    let daemons = [daemon(&redis, &settings(&["a"])).await, Daemon::start("").await];
+    let call = json!({"id": "c1", "type": "function",
+        "function": {"name": "f", "arguments": format!("{{\"q\":\"{SAID}\"}}")}});
+    let events = [
+        message(SAID),
+        json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+        json!({"role": "tool", "tool_call_id": "c1", "content": SAID}),
+        json!({"role": "assistant", "content": SAID}),
+        message("and then?"),
+        json!({"role": "assistant", "content": "nothing"}),
+    ];
+    let session = format!("{ANN}/s");
+    for daemon in &daemons {
+        daemon.client().post(ANN, r#"{"id":"s"}"#).await.expect(201);
+        for (number, event) in events.iter().enumerate() {
+            append(&daemon.client(), &session, &format!("e{number}"), event.clone()).await;
+        }
+    }
+    let stored = daemon(&redis, "").await.export().await;
+    assert!(!Value::Array(stored).to_string().contains(SAID));
+    let limits = (1..=6).flat_map(|limit| {
+        ["turn", "exact"].map(|window| format!("{session}?limit={limit}&window={window}"))
+    });
+    let around = (0..6).map(|at| format!("{session}/events/e{at}?before=1&after=1"));
+    for path in limits.chain(around) {
+        let mut shown = Vec::new();
+        for daemon in &daemons {
+            let reply = daemon.client().get(&path).await.expect(200).json();
+            let events = reply["events"].as_array().unwrap().iter();
+            shown.push(events.map(|it| it["event"].clone()).collect::<Vec<_>>());
+        }
+        assert!(!shown[1].is_empty(), "{path}");
+        assert_eq!(shown[0], shown[1], "{path}");
+    }
+}
