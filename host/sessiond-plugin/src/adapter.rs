@@ -26,6 +26,7 @@ use crate::instance::{Answer, PluginInstance, Request};
 use crate::limits::LimitError;
 use crate::measures::{Parts, Phase};
 use crate::output::cut;
+use crate::places::Place;
 use crate::plugin::{Interface, Plugin};
 use crate::rows::StaleHandle;
 use crate::slot::{Absent, PluginSlot};
@@ -75,9 +76,11 @@ impl Plugin {
         let measures = &self.code.measures;
         // No request waits for a trial, so it is none of those that are counted.
         let counts = call.purpose != Purpose::Trial;
-        let counted = counts.then(|| measures.call(interface));
+        // The clock is read no more often than it must be: each time takes a hundredth of a short call.
+        let begin = Instant::now();
+        let counted = counts.then(|| measures.call(interface, begin));
         let parts = Parts::new(counts.then(|| measures.clone()), interface, span);
-        let answer = self.pass(call, subject, request, parts).await;
+        let answer = self.pass(call, subject, request, parts, begin).await;
         let outcome = match &answer {
             Ok(Answer::Rejected(_)) => "rejected",
             Ok(_) => "ok",
@@ -102,16 +105,17 @@ impl Plugin {
         subject: &Subject,
         request: Request,
         parts: Parts,
+        begin: Instant,
     ) -> Result<Answer, HookError> {
         let breaker = request.interface().of(&self.breakers).as_ref();
         let Some(breaker) = breaker.filter(|_| call.purpose != Purpose::Trial) else {
-            return self.run(call, subject, request, parts).await;
+            return self.run(call, subject, request, parts, begin).await;
         };
-        let passage = breaker.admit(Instant::now()).map_err(|retry_after| {
+        let passage = breaker.admit(begin).map_err(|retry_after| {
             let message = format!("breaker-open: it is tried again in {retry_after:?}");
             HookError::failed(FailureKind::Open { retry_after }, CallError { message })
         })?;
-        let answer = self.run(call, subject, request, parts).await;
+        let answer = self.run(call, subject, request, parts, begin).await;
         match &answer {
             Err(HookError::Failed { kind: FailureKind::Busy, .. }) => {}
             Err(HookError::Failed { kind, source }) => {
@@ -129,16 +133,15 @@ impl Plugin {
         subject: &Subject,
         request: Request,
         parts: Parts,
+        begin: Instant,
     ) -> Result<Answer, HookError> {
         let interface = request.interface();
-        let begin = Instant::now();
-        let place = self.pool.place(interface).await;
-        if place.is_err() {
-            parts.record(Phase::Wait, begin.elapsed());
-        }
-        let place = place.map_err(|busy| HookError::failed(FailureKind::Busy, busy))?;
+        let (place, started) = match self.pool.place_at_once(interface) {
+            Some(place) => (place, begin),
+            None => (self.wait(interface, &parts, begin).await?, Instant::now()),
+        };
         let time = self.code.settings.limits.of(interface).time;
-        let deadline = Instant::now() + time;
+        let deadline = started + time;
         let runtime = self.engine.runtime();
         let runtime =
             runtime.map_err(|error| HookError::failed(FailureKind::Instantiate, error))?;
@@ -147,8 +150,8 @@ impl Plugin {
             // The place is given up when the guest has ended, not when the caller has.
             let _place = place;
             let _running = plugin.code.measures.running();
-            parts.record(Phase::Wait, begin.elapsed());
-            plugin.serve(&call, &subject, deadline, request, &parts).await
+            parts.record(Phase::Wait, started - begin);
+            plugin.serve(&call, &subject, (started, deadline), request, &parts).await
         });
         // To hand a call to another thread and back takes longer than most calls. So it begins here,
         // and moves only if it is not over at the first tick, or waits in the host.
@@ -175,40 +178,57 @@ impl Plugin {
         &self,
         call: &CallContext,
         subject: &Subject,
-        deadline: Instant,
+        (started, deadline): (Instant, Instant),
         request: Request,
         parts: &Parts,
     ) -> Result<Answer, HookError> {
         // A trial is of our own events, and its author is to learn what is wrong.
         let detailed = self.settings().log_guest_output || call.purpose == Purpose::Trial;
-        let mut instance = match self.pool.take(subject.app()) {
-            Some(instance) => instance,
-            None => self.start(deadline, parts, detailed).await?,
+        let (mut instance, begin) = match self.pool.take(subject.app()) {
+            Some(instance) => (instance, started),
+            None => {
+                let instance = Box::pin(self.start(deadline, parts, detailed)).await?;
+                (instance, Instant::now())
+            }
         };
         let limits = self.code.settings.limits.of(request.interface());
-        let begin = Instant::now();
         let answer = instance.serve(call, subject, deadline, limits, request).await;
-        parts.record(Phase::Call, begin.elapsed());
+        let end = Instant::now();
+        parts.record(Phase::Call, end - begin);
         let answer = answer.map_err(|error| failed(&error, &mut instance, detailed));
         // Nobody else is of the app of a trial, so its instance would only hold memory.
         if call.purpose != Purpose::Trial {
-            self.pool.give_back(subject.app(), instance);
+            self.pool.give_back(subject.app(), instance, end);
         }
         answer
     }
 }
 
 impl Plugin {
+    async fn wait(
+        &self,
+        interface: Interface,
+        parts: &Parts,
+        begin: Instant,
+    ) -> Result<Place, HookError> {
+        // In a box, as what else few calls need: all would carry the room for it along.
+        let place = Box::pin(self.pool.place(interface)).await;
+        place.map_err(|busy| {
+            parts.record(Phase::Wait, begin.elapsed());
+            HookError::failed(FailureKind::Busy, busy)
+        })
+    }
+
     async fn start(
         &self,
         deadline: Instant,
         parts: &Parts,
         detailed: bool,
-    ) -> Result<PluginInstance, HookError> {
+    ) -> Result<Box<PluginInstance>, HookError> {
         let begin = Instant::now();
         let started = self.code.start(deadline).await;
         parts.record(Phase::Instantiate, begin.elapsed());
-        started.map_err(|error| {
+        started.map(Box::new).map_err(|error| {
             let kind = failure_kind(&error, FailureKind::Instantiate);
             HookError::failed(kind, report(&error, "", detailed))
         })
@@ -392,7 +412,7 @@ impl GetHook for Hooks {
         subject: &Subject,
         view: SessionView,
     ) -> Result<SessionView, HookError> {
-        match self.call(call, subject, Request::AfterGet(view)).await? {
+        match self.call(call, subject, Request::AfterGet(Box::new(view))).await? {
             Answer::View(view) => Ok(*view),
             _ => Err(mixed_up()),
         }
@@ -415,7 +435,7 @@ impl Summarizer for Hooks {
         if self.0.current().is_none() && self.0.absent() == Absent::Skip {
             return Ok(false);
         }
-        match self.call(call, subject, Request::ShouldSummarize(view, job)).await? {
+        match self.call(call, subject, Request::ShouldSummarize(Box::new((view, job)))).await? {
             Answer::Due(due) => Ok(due),
             _ => Err(mixed_up()),
         }
@@ -428,7 +448,7 @@ impl Summarizer for Hooks {
         view: SessionView,
         job: SummaryJob,
     ) -> Result<Draft, HookError> {
-        match self.call(call, subject, Request::Summarize(view, job)).await? {
+        match self.call(call, subject, Request::Summarize(Box::new((view, job)))).await? {
             Answer::Draft(draft) => Ok(draft),
             _ => Err(mixed_up()),
         }

@@ -33,9 +33,9 @@ pub(crate) enum Request {
     BeforeAppend(Vec<EventEditor>),
     AfterAppend(Vec<StoredEvent>),
     BeforeGet(ReadOptions),
-    AfterGet(SessionView),
-    ShouldSummarize(SessionView, SummaryJob),
-    Summarize(SessionView, SummaryJob),
+    AfterGet(Box<SessionView>),
+    ShouldSummarize(Box<(SessionView, SummaryJob)>),
+    Summarize(Box<(SessionView, SummaryJob)>),
 }
 
 impl Request {
@@ -139,7 +139,7 @@ impl PluginInstance {
         host.call = call.clone();
         subject.app().clone_into(&mut host.app);
         host.deadline = deadline;
-        host.output.begin(call.request_id.clone(), subject.to_string(), limits);
+        host.output.begin(call.request_id.clone(), subject.clone(), limits);
         host.spent = Spent::begin(*limits);
         self.store.set_hostcall_fuel(limits.output.saturating_add(LIFTED));
         self.store.set_epoch_deadline(1);
@@ -157,7 +157,8 @@ impl PluginInstance {
 
     /// Lets it run without the bounds of a call of its own, for as long as it lives.
     pub(crate) fn unbounded(&mut self, call: CallContext) {
-        let endless = CallLimits { output: usize::MAX, copied: usize::MAX, ..CallLimits::default() };
+        let endless =
+            CallLimits { output: usize::MAX, copied: usize::MAX, ..CallLimits::default() };
         let host = self.store.data_mut();
         host.call = call;
         host.spent = Spent::begin(endless);
@@ -191,8 +192,8 @@ impl PluginInstance {
             Request::AfterAppend(events) => self.call_after_append(key, events).await,
             Request::BeforeGet(options) => self.call_before_get(key, options).await,
             Request::AfterGet(view) => self.call_after_get(key, view).await,
-            Request::ShouldSummarize(view, job) => self.call_should_summarize(key, view, job).await,
-            Request::Summarize(view, job) => self.call_summarize(key, view, job).await,
+            Request::ShouldSummarize(shown) => self.call_should_summarize(key, shown).await,
+            Request::Summarize(shown) => self.call_summarize(key, shown).await,
         }
     }
 
@@ -267,10 +268,10 @@ impl PluginInstance {
     async fn call_after_get(
         &mut self,
         key: types::SessionKey,
-        view: SessionView,
+        view: Box<SessionView>,
     ) -> wasmtime::Result<Answer> {
         let guest = self.after_get.as_ref().ok_or_else(|| missing("after-get"))?;
-        let handle = give_session(&mut self.store, view);
+        let handle = give_session(&mut self.store, *view);
         let answer = guest.call_after_get(&mut self.store, &key, handle).await?;
         Ok(match answer {
             Ok(()) => {
@@ -284,10 +285,10 @@ impl PluginInstance {
     async fn call_should_summarize(
         &mut self,
         key: types::SessionKey,
-        view: SessionView,
-        job: SummaryJob,
+        shown: Box<(SessionView, SummaryJob)>,
     ) -> wasmtime::Result<Answer> {
         let guest = self.summarizer.as_ref().ok_or_else(|| missing("summarizer"))?;
+        let (view, job) = *shown;
         let session = give_session(&mut self.store, view);
         let job = self.store.data_mut().rows.give(Row::Job(job));
         let answer = guest.call_should_summarize(&mut self.store, &key, session, job).await?;
@@ -300,10 +301,10 @@ impl PluginInstance {
     async fn call_summarize(
         &mut self,
         key: types::SessionKey,
-        view: SessionView,
-        job: SummaryJob,
+        shown: Box<(SessionView, SummaryJob)>,
     ) -> wasmtime::Result<Answer> {
         let guest = self.summarizer.as_ref().ok_or_else(|| missing("summarizer"))?;
+        let (view, job) = *shown;
         let session = give_session(&mut self.store, view);
         let job = self.store.data_mut().rows.give(Row::Job(job));
         let answer = guest.call_summarize(&mut self.store, &key, session, job).await?;

@@ -63,11 +63,11 @@ impl PluginMeasures {
     }
 
     /// Begins to count a call.
-    pub(crate) fn call(self: &Arc<Self>, interface: Interface) -> CountedCall {
+    pub(crate) fn call(self: &Arc<Self>, interface: Interface, begin: Instant) -> CountedCall {
         if let Some(measures) = self.of(interface) {
             measures.started.increment(1);
         }
-        CountedCall { measures: self.clone(), interface, begin: Instant::now(), outcome: GONE }
+        CountedCall { measures: self.clone(), interface, begin, outcome: GONE }
     }
 
     fn of(&self, interface: Interface) -> Option<&InterfaceMeasures> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use sessiond_core::key::Subject;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -37,7 +38,8 @@ struct Inner {
     /// Whether any of it is logged.
     shown: bool,
     request_id: Arc<str>,
-    session: String,
+    /// Whom the call is about.
+    subject: Option<Subject>,
     /// What the call may still log, in bytes and lines; the rest is dropped and counted.
     room: usize,
     lines: usize,
@@ -55,7 +57,7 @@ impl Output {
             plugin,
             shown,
             request_id: "".into(),
-            session: String::new(),
+            subject: None,
             room: 0,
             lines: 0,
             dropped: 0,
@@ -71,10 +73,10 @@ impl Output {
     }
 
     /// Begins a call: its lines are marked with it, and have room of their own.
-    pub(crate) fn begin(&self, request_id: Arc<str>, session: String, limits: &CallLimits) {
+    pub(crate) fn begin(&self, request_id: Arc<str>, subject: Subject, limits: &CallLimits) {
         let mut inner = self.lock();
         inner.request_id = request_id;
-        inner.session = session;
+        inner.subject = Some(subject);
         inner.room = limits.log_size;
         inner.lines = limits.log_lines;
         inner.tail.clear();
@@ -130,22 +132,23 @@ impl Inner {
         self.lines -= 1;
         self.dropped += message.len() - line.len();
         // `?` escapes control characters, so a guest cannot forge lines of the log.
-        let (plugin, session, request_id) = (&*self.plugin, &*self.session, &*self.request_id);
+        let (plugin, request_id) = (&*self.plugin, &*self.request_id);
+        let session = self.subject.as_ref().map(tracing::field::display);
         match level {
             Level::Trace => {
-                tracing::trace!(target: "guest", plugin, session = %session, request_id, message = ?line)
+                tracing::trace!(target: "guest", plugin, session, request_id, message = ?line)
             }
             Level::Debug => {
-                tracing::debug!(target: "guest", plugin, session = %session, request_id, message = ?line)
+                tracing::debug!(target: "guest", plugin, session, request_id, message = ?line)
             }
             Level::Info => {
-                tracing::info!(target: "guest", plugin, session = %session, request_id, message = ?line)
+                tracing::info!(target: "guest", plugin, session, request_id, message = ?line)
             }
             Level::Warn => {
-                tracing::warn!(target: "guest", plugin, session = %session, request_id, message = ?line)
+                tracing::warn!(target: "guest", plugin, session, request_id, message = ?line)
             }
             Level::Error => {
-                tracing::error!(target: "guest", plugin, session = %session, request_id, message = ?line)
+                tracing::error!(target: "guest", plugin, session, request_id, message = ?line)
             }
         }
     }
@@ -257,7 +260,7 @@ mod tests {
     #[test]
     fn the_tail_is_the_last_of_what_was_written() {
         let output = Output::new("p".into(), true);
-        output.begin("r".into(), "s".to_owned(), &CallLimits::default());
+        output.begin("r".into(), Subject::trial(), &CallLimits::default());
         let mut stream = output.stream(Stream::Err);
         for _ in 0..1000 {
             stream.write(Bytes::from_static("0123456789é".as_bytes())).unwrap();

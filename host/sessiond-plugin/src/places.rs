@@ -128,6 +128,14 @@ impl Places {
         self.max_instances.saturating_sub(self.plugin.available_permits())
     }
 
+    /// The right to run an instance for a call to an interface, if nobody must be waited for.
+    pub(crate) fn place_at_once(&self, interface: Interface) -> Option<Place> {
+        let take = |semaphore: &Arc<Semaphore>| semaphore.clone().try_acquire_owned().ok();
+        let (first, second) = (take(interface.of(&self.interfaces))?, take(&self.plugin)?);
+        let third = take(self.own(interface)).or_else(|| take(&self.census.shared))?;
+        Some(self.taken_with([first, second, third]))
+    }
+
     /// Waits for the right to run an instance for a call to an interface.
     pub(crate) async fn place(&self, interface: Interface, limits: &Limits) -> Result<Place, Busy> {
         let call = limits.of(interface);
@@ -137,20 +145,15 @@ impl Places {
             queue = Queue::Plugin;
             let second = acquire(&self.plugin).await;
             queue = Queue::Process;
-            let [hooks, summarizer] = &self.own;
-            let own = if interface == Interface::Summarizer { summarizer } else { hooks };
             let third = tokio::select! {
                 biased;
-                permit = acquire(own) => permit,
+                permit = acquire(self.own(interface)) => permit,
                 permit = acquire(&self.census.shared) => permit,
             };
             Some([first?, second?, third?])
         };
         match tokio::time::timeout(call.queue_wait, wait).await {
-            Ok(Some(permits)) => {
-                self.census.running.fetch_add(1, Ordering::SeqCst);
-                Ok(Place { census: self.census.clone(), _permits: permits })
-            }
+            Ok(Some(permits)) => Ok(self.taken_with(permits)),
             // The semaphores are never closed.
             Ok(None) | Err(_) => {
                 let what = match queue {
@@ -170,6 +173,17 @@ impl Places {
                 Err(Busy { what, waited: call.queue_wait })
             }
         }
+    }
+
+    /// The place that no other plugin gets.
+    fn own(&self, interface: Interface) -> &Arc<Semaphore> {
+        let [hooks, summarizer] = &self.own;
+        if interface == Interface::Summarizer { summarizer } else { hooks }
+    }
+
+    fn taken_with(&self, permits: [OwnedSemaphorePermit; 3]) -> Place {
+        self.census.running.fetch_add(1, Ordering::SeqCst);
+        Place { census: self.census.clone(), _permits: permits }
     }
 }
 

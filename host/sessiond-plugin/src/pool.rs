@@ -37,7 +37,7 @@ pub(crate) struct InstancePool {
 
 /// An instance that waits for its next call, and is counted as such.
 pub(crate) struct Waiting {
-    instance: PluginInstance,
+    instance: Box<PluginInstance>,
     _counted: Alive,
 }
 
@@ -64,14 +64,19 @@ impl InstancePool {
         self.idle.close();
     }
 
-    /// Waits for the right to run an instance for a call to an interface.
+    /// The right to run an instance for a call to an interface, if nobody must be waited for.
+    pub(crate) fn place_at_once(&self, interface: Interface) -> Option<Place> {
+        self.places.place_at_once(interface)
+    }
+
+    /// Waits for that right.
     pub(crate) async fn place(&self, interface: Interface) -> Result<Place, Busy> {
         self.places.place(interface, &self.limits).await
     }
 
     /// Takes an idle instance of the app. Without one, the caller may start another: if the idle
     /// ones take up all places, the longest idle makes room.
-    pub(crate) fn take(&self, app: &str) -> Option<PluginInstance> {
+    pub(crate) fn take(&self, app: &str) -> Option<Box<PluginInstance>> {
         if let Some(waiting) = self.idle.take(app) {
             return Some(waiting.instance);
         }
@@ -89,12 +94,12 @@ impl InstancePool {
     }
 
     /// Takes an instance back after a call, unless it is to retire.
-    pub(crate) fn give_back(&self, app: &str, instance: PluginInstance) {
+    pub(crate) fn give_back(&self, app: &str, instance: Box<PluginInstance>, now: Instant) {
         match self.retires(&instance) {
             Some(reason) => self.idle.count(reason, 1),
             None => {
                 let waiting = Waiting { instance, _counted: self.measures.idle() };
-                self.idle.keep(app, waiting, Instant::now());
+                self.idle.keep(app, waiting, now);
             }
         }
     }

@@ -66,10 +66,10 @@ fn requests(interface: Interface) -> Vec<Request> {
         Interface::BeforeGet => {
             vec![Request::BeforeGet(ReadOptions::new(Purpose::Session, 50))]
         }
-        Interface::AfterGet => vec![Request::AfterGet(view(Access::Edit))],
+        Interface::AfterGet => vec![Request::AfterGet(Box::new(view(Access::Edit)))],
         Interface::Summarizer => vec![
-            Request::ShouldSummarize(view(Access::Read), job()),
-            Request::Summarize(view(Access::Read), job()),
+            Request::ShouldSummarize(Box::new((view(Access::Read), job()))),
+            Request::Summarize(Box::new((view(Access::Read), job()))),
         ],
     }
 }

@@ -28,6 +28,7 @@ use sessiond_plugin::plugin::{Isolation, Plugin, PluginSettings};
 use sessiond_plugin::signature::Requirements;
 use sessiond_tests::client::Client;
 use sessiond_tests::daemon::guest;
+use sessiond_tests::wait::eventually;
 use sessiond_tests::wat;
 use sessiond_tests::web::{Answer, Web};
 
@@ -47,7 +48,8 @@ const ADDRESSES: usize = 14;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let bench = Bench::new().await?;
+    let python = std::env::args().nth(1).context("name a Python that has FastAPI and uvicorn")?;
+    let bench = Bench::new(&python).await?;
     let mut medians = Medians::default();
     for _ in 0..ROUNDS {
         for way in WAYS {
@@ -110,6 +112,8 @@ enum How {
     Closure(fn(&mut EventEditor) -> anyhow::Result<()>),
     /// A server in this process that sends back what it gets, over a connection that stays open.
     Echo,
+    /// A server in Python's standard library, in a process of its own, likewise.
+    BareWebhook,
     /// A server as a user would write one, likewise.
     Webhook,
 }
@@ -131,10 +135,12 @@ const BARE_PYTHON: Way = Way(How::Bare("python"), 0);
 const JAVASCRIPT: Way = Way(How::Chain("javascript", 1), 0);
 const BARE_JAVASCRIPT: Way = Way(How::Bare("javascript"), 0);
 const ECHO: Way = Way(How::Echo, 0);
+const BARE_WEBHOOK: Way = Way(How::BareWebhook, 0);
+const BARE_WEBHOOK_EDIT: Way = Way(How::BareWebhook, 1);
 const WEBHOOK: Way = Way(How::Webhook, 0);
 const WEBHOOK_EDIT: Way = Way(How::Webhook, 1);
 
-const WAYS: [Way; 19] = [
+const WAYS: [Way; 21] = [
     PASS,
     BARE_PASS,
     THREE,
@@ -152,12 +158,14 @@ const WAYS: [Way; 19] = [
     JAVASCRIPT,
     BARE_JAVASCRIPT,
     ECHO,
+    BARE_WEBHOOK,
+    BARE_WEBHOOK_EDIT,
     WEBHOOK,
     WEBHOOK_EDIT,
 ];
 
 /// What is told: of what, to what, and no more than how much it should be.
-const RATIOS: [(Way, Way, f64); 13] = [
+const RATIOS: [(Way, Way, f64); 16] = [
     (PASS, BARE_PASS, 4.0),
     (LOOK, BARE_LOOK, 4.0),
     (EDIT, CLOSURE, 3.0),
@@ -165,6 +173,9 @@ const RATIOS: [(Way, Way, f64); 13] = [
     (PASS, WEBHOOK, 1.0 / 30.0),
     (LOOK, WEBHOOK, 1.0 / 30.0),
     (EDIT, WEBHOOK_EDIT, 1.0 / 30.0),
+    (PASS, BARE_WEBHOOK, 1.0 / 30.0),
+    (LOOK, BARE_WEBHOOK, 1.0 / 30.0),
+    (EDIT, BARE_WEBHOOK_EDIT, 1.0 / 30.0),
     (THREE, PASS, 3.3),
     (PYTHON, BARE_PYTHON, 1.5),
     (JAVASCRIPT, BARE_JAVASCRIPT, 1.5),
@@ -182,6 +193,7 @@ impl fmt::Display for Way {
             How::Bare(guest) => write!(f, "{guest} called bare")?,
             How::Closure(_) => write!(f, "the same in a closure")?,
             How::Echo => write!(f, "an echo by HTTP")?,
+            How::BareWebhook => write!(f, "a bare webhook")?,
             How::Webhook => write!(f, "a webhook")?,
         }
         match self.1 {
@@ -205,13 +217,14 @@ struct Bench {
     subject: Subject,
     call: CallContext,
     echo: Client,
+    bare_webhook: Client,
     webhook: Client,
     _web: Web,
-    _webhook: Child,
+    _webhooks: [Child; 2],
 }
 
 impl Bench {
-    async fn new() -> anyhow::Result<Self> {
+    async fn new(python: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let pass = folder.path().join("pass.wasm");
         std::fs::write(&pass, wat::component(&wat::hostile("pass"), "before-append-plugin"))?;
@@ -223,15 +236,17 @@ impl Bench {
             load("javascript", &guest("template-javascript")).await?,
         ];
         let web = Web::start(|asked| Answer::json(200, &asked.body)).await;
-        let (process, port) = webhook()?;
+        let (bare_webhook, bare_process) = webhook(python, "webhook.py").await?;
+        let (webhook, process) = webhook(python, "webhook_fastapi.py").await?;
         Ok(Self {
             guests,
             subject: Subject::Session(SessionKey::new("bench", "bench", "bench")?),
             call: CallContext::new(Purpose::Append, "bench"),
             echo: Client::new(web.base()),
-            webhook: Client::new(format!("http://127.0.0.1:{port}")),
+            bare_webhook,
+            webhook,
             _web: web,
-            _webhook: process,
+            _webhooks: [bare_process, process],
         })
     }
 
@@ -283,6 +298,7 @@ impl Bench {
                 return Ok(begin.elapsed());
             }
             How::Echo => return post(&self.echo, event).await,
+            How::BareWebhook => return post(&self.bare_webhook, event).await,
             How::Webhook => return post(&self.webhook, event).await,
         };
         let events = vec![event.clone()];
@@ -311,18 +327,20 @@ async fn post(to: &Client, event: &Event) -> anyhow::Result<Duration> {
     Ok(begin.elapsed())
 }
 
-/// Starts `tests/bench/webhook.py`, which goes with its standard input. Its process and port.
-fn webhook() -> anyhow::Result<(Child, u16)> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/webhook.py");
-    let mut process = Command::new("python3")
-        .arg(script)
+/// Starts a server of `tests/bench`, which goes with its standard input.
+async fn webhook(python: &str, script: &str) -> anyhow::Result<(Client, Child)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/bench");
+    let mut process = Command::new(python)
+        .arg(format!("{folder}/{script}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("python3")?;
+        .context(python.to_owned())?;
     let mut port = String::new();
     BufReader::new(process.stdout.as_mut().context("its output")?).read_line(&mut port)?;
-    Ok((process, port.trim().parse()?))
+    let client = Client::new(format!("http://127.0.0.1:{}", port.trim()));
+    eventually("a webhook", async || client.send("POST", "/", &[], "{}").await.ok()).await;
+    Ok((client, process))
 }
 
 /// What the guest does, with the guest's own code.
@@ -343,10 +361,10 @@ fn redact_in_process(editor: &mut EventEditor) -> anyhow::Result<()> {
 
 /// What a new project in Rust does, but for its line in the log.
 fn replace_in_process(editor: &mut EventEditor) -> anyhow::Result<()> {
-    for part in editor.strings() {
+    for part in editor.texts() {
         anyhow::ensure!(!part.text.contains("forbidden"), "Leave out what is forbidden.");
         if part.text.contains("secret") {
-            editor.set_string(part.index, &part.text.replace("secret", "[removed]"))?;
+            editor.set_text(part.index, &part.text.replace("secret", "[removed]"))?;
         }
     }
     Ok(())

@@ -394,7 +394,7 @@ impl Parts {
                 .flat_map(|object| object.entries())
                 .map(|(_, value)| value.span().start)
                 .collect();
-            let marked = parts.body.mark_all(&event.dialect.identity(root), &encoded);
+            let marked = parts.body.mark_below(root, &event.dialect.identity(root), &encoded);
             parts.strings.extend(marked.into_iter().map(|(class, id)| (class, Document::Body, id)));
             for content in event.dialect.content(root) {
                 let form = if content.is_string { Form::String { depth: 0 } } else { Form::Value };
@@ -444,7 +444,11 @@ impl Event {
             EventError::TooLarge { max, .. } => EditError::TooLarge(max),
             error => EditError::invalid(error.to_string()),
         })?;
-        if identity(&edited.facts) != identity(&self.dialect.facts_of(&self.body)) {
+        // What is known of it is of its body, nearly always, and then that need not be read again.
+        let identity_now = identity(&edited.facts);
+        if identity_now != identity(&self.facts)
+            && identity_now != identity(&self.dialect.facts_of(&self.body))
+        {
             return Err(EditError::invalid(IDENTITY));
         }
         let facts = Facts { tag: edited.facts.tag.clone(), ..self.facts.clone() };

@@ -98,6 +98,20 @@ impl JsonText {
             let span = Span { start: 0, end: self.text.len() };
             return vec![(Class::String, self.mark(span, Form::Plain))];
         };
+        // The index belongs to the text, which gets places but stays as it is.
+        let text = std::mem::take(&mut self.text);
+        let marked = self.mark_below(index.root(&text), closed, encoded);
+        self.text = text;
+        marked
+    }
+
+    /// As [`mark_all`](Self::mark_all), for who has the root of this very text already.
+    pub(crate) fn mark_below(
+        &mut self,
+        root: Value<'_>,
+        closed: &[usize],
+        encoded: &[usize],
+    ) -> Vec<(Class, PlaceId)> {
         let mut found = Vec::new();
         let level = Level { depth: 0, origin: None };
         let sorted = |offsets: &[usize]| {
@@ -106,7 +120,7 @@ impl JsonText {
             offsets
         };
         let (closed, encoded) = (sorted(closed), sorted(encoded));
-        collect(index.root(&self.text), &level, &closed, &encoded, &mut found);
+        collect(root, &level, &closed, &encoded, &mut found);
         let mut marked = Vec::with_capacity(found.len());
         for (class, span, form) in found {
             let inside = match &form {
@@ -191,7 +205,9 @@ impl JsonText {
 
     /// Replaces a span, and moves or ends the places that it touches.
     fn splice(&mut self, edit: Span, raw: &str) {
-        self.text.replace_range(edit.start..edit.end, raw);
+        // Not `replace_range`, which moves byte by byte.
+        let (before, after) = (self.text.get(..edit.start), self.text.get(edit.end..));
+        self.text = [before.unwrap_or_default(), raw, after.unwrap_or_default()].concat();
         let moved = |at: usize| at + raw.len() - (edit.end - edit.start);
         for place in &mut self.places {
             let span = &mut place.span;
