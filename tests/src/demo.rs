@@ -65,7 +65,8 @@ pub async fn run(on_redis: bool) -> anyhow::Result<()> {
 
     title("Try it yourself");
     println!("  target/debug/sessiond serve        a daemon of your own, in memory, no plugins");
-    println!("  target/debug/sessiond plugin new --lang rust|javascript|python NAME");
+    println!("  target/debug/sessiond plugin new --lang LANGUAGE NAME");
+    println!("                                     a plugin of yours; docs/authors.md goes on");
     if !on_redis {
         println!("  scripts/demo --redis               this demo on a Redis of its own");
     }
