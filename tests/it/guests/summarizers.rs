@@ -51,9 +51,15 @@ fn said(role: &str, content: &str) -> Value {
     json!({"role": role, "content": content})
 }
 
-/// Question and answer, in turns.
-fn turn(at: usize, text: &str) -> Value {
-    said(if at.is_multiple_of(2) { "user" } else { "assistant" }, text)
+/// Appends questions and answers in turns, a kilobyte each, that begin with the number of the round.
+async fn talk(client: &Client, name: &str, round: usize, count: usize) {
+    let text = "a kilobyte of words ".repeat(50);
+    let turn = |at: usize| {
+        let role = if at.is_multiple_of(2) { "user" } else { "assistant" };
+        said(role, &format!("{round} {at} {text}"))
+    };
+    let events: Vec<_> = (0..count).map(turn).collect();
+    append(client, name, json!({"events": events})).await;
 }
 
 #[tokio::test]
@@ -99,19 +105,14 @@ async fn a_summarizer_keeps_nothing_of_1000_events() {
         let daemon = daemon(name, &web).await;
         let client = daemon.client();
         let tried = started(&client.get("/metrics").await.text);
-        let text = "a kilobyte of words ".repeat(50);
-        for batch in 0..10 {
-            let events: Vec<_> =
-                (0..100).map(|at| turn(at, &format!("{batch} {at} {text}"))).collect();
-            append(&client, name, json!({"events": events})).await;
+        for round in 0..10 {
+            talk(&client, name, round, 100).await;
         }
         // A job has whole turns only, so the first may end a turn before the last event.
         let first = sum_up(&client, name).await["last_seq"].as_u64().unwrap();
         assert!((998..=1_000).contains(&first), "{name}: {first}");
         for job in 1..=JOBS {
-            let events: Vec<_> =
-                (0..10).map(|at| turn(at, &format!("{job} {at} {text}"))).collect();
-            append(&client, name, json!({"events": events})).await;
+            talk(&client, name, job, 10).await;
             assert_eq!(sum_up(&client, name).await["last_seq"], 1_000 + 10 * job, "{name}");
         }
         let metrics = client.get("/metrics").await.text;
