@@ -444,7 +444,8 @@ impl Event {
             EventError::TooLarge { max, .. } => EditError::TooLarge(max),
             error => EditError::invalid(error.to_string()),
         })?;
-        // What is known of it is of its body, nearly always, and then that need not be read again.
+        // Who says what the host knows of the event says nothing false, and the body as it was need not be
+        // read again. It is where the host knows something else, from a daemon that took other facts of it.
         let identity_now = identity(&edited.facts);
         if identity_now != identity(&self.facts)
             && identity_now != identity(&self.dialect.facts_of(&self.body))
